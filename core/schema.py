@@ -1,0 +1,330 @@
+"""The shapes of data: candles as arrays, everything else as frames with declared columns.
+
+The law: a column's name, type and unit are declared here once; the store, the stages and the viewer
+use these declarations and no other. Arrays handed between stages are read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = [
+    "CANDIDATES",
+    "DECISIONS",
+    "SIGNALS",
+    "TRADES",
+    "TRADE_EVENTS",
+    "Candles",
+    "FloatArray",
+    "Instrument",
+    "IntArray",
+    "conform",
+    "empty_frame",
+    "perpetual",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+FrameSpec = Mapping[str, str]
+
+
+def _read_only(values: npt.ArrayLike, dtype: type) -> npt.NDArray[np.generic]:
+    array: npt.NDArray[np.generic] = np.ascontiguousarray(values, dtype=dtype)
+    if array.flags.writeable:
+        if array is values or array.base is not None:
+            array = array.copy()
+        array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """A run of closed candles of one series, oldest first, as read-only arrays of one length.
+
+    Parameters
+    ----------
+    ts : int64 array
+        Open times, UTC milliseconds, strictly increasing, on the timeframe's grid. Missing candles are absent.
+    open, high, low, close : float64 array
+        Prices in quote currency.
+    volume : float64 array
+        Base units.
+    taker_volume : float64 array
+        Base units bought by takers; NaN where the market does not say.
+    n_minutes : int64 array
+        Stored one-minute candles a candle was made of (1 for the base timeframe).
+    """
+
+    ts: IntArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    taker_volume: FloatArray
+    n_minutes: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        ts: npt.ArrayLike,
+        open: npt.ArrayLike,
+        high: npt.ArrayLike,
+        low: npt.ArrayLike,
+        close: npt.ArrayLike,
+        volume: npt.ArrayLike,
+        taker_volume: npt.ArrayLike | None = None,
+        n_minutes: npt.ArrayLike | None = None,
+    ) -> Candles:
+        """Build candles from array-likes; writable inputs are copied, never changed.
+
+        Raises
+        ------
+        ValueError
+            The arrays differ in length.
+        """
+        stamps = _read_only(ts, np.int64)
+        n = len(stamps)
+        taker = np.full(n, np.nan) if taker_volume is None else taker_volume
+        minutes = np.ones(n, dtype=np.int64) if n_minutes is None else n_minutes
+        floats = [_read_only(column, np.float64) for column in (open, high, low, close, volume, taker)]
+        counts = _read_only(minutes, np.int64)
+        if any(len(column) != n for column in (*floats, counts)):
+            raise ValueError("candles: all columns must have the length of ts")
+        return cls(stamps, *floats, counts)  # type: ignore[arg-type]
+
+    @classmethod
+    def empty(cls) -> Candles:
+        """Return a run of no candles."""
+        return cls.of([], [], [], [], [], [])
+
+    @classmethod
+    def concat(cls, parts: list[Candles]) -> Candles:
+        """Join runs that follow each other in time."""
+        if not parts:
+            return cls.empty()
+        if len(parts) == 1:
+            return parts[0]
+        return cls.of(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def slice(self, lo: int, hi: int | None = None) -> Candles:
+        """Return candles ``lo`` to ``hi - 1`` by position, as views."""
+        return Candles(*(getattr(self, f.name)[lo:hi] for f in fields(self)))
+
+    def between(self, start_ms: int | None = None, end_ms: int | None = None) -> Candles:
+        """Return the candles with ``start_ms <= ts < end_ms``, as views."""
+        lo = 0 if start_ms is None else int(np.searchsorted(self.ts, start_ms))
+        hi = len(self) if end_ms is None else int(np.searchsorted(self.ts, end_ms))
+        return self.slice(lo, max(lo, hi))
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What an exchange says about a symbol.
+
+    Parameters
+    ----------
+    exchange : str
+        The exchange its rows are recorded under.
+    symbol : str
+        The unified name, such as ``BTC/USDT:USDT``.
+    tick, lot : float or None
+        Smallest step of price (quote units) and of quantity (base units); None where unknown.
+    min_notional : float or None
+        Smallest order in quote currency; None where unknown.
+    active : bool
+        Whether it trades now.
+    """
+
+    exchange: str
+    symbol: str
+    tick: float | None = None
+    lot: float | None = None
+    min_notional: float | None = None
+    active: bool = True
+
+
+def perpetual(symbol: str) -> bool:
+    """Say whether a symbol names a perpetual contract, which pays funding.
+
+    Examples
+    --------
+    >>> perpetual("BTC/USDT:USDT"), perpetual("BTC/USDT")
+    (True, False)
+    """
+    return ":" in symbol and "-" not in symbol
+
+
+def _spec(columns: dict[str, str]) -> FrameSpec:
+    return MappingProxyType(columns)
+
+
+CANDIDATES: FrameSpec = _spec(
+    {
+        "ts_ms": "int64",  # open of the candle whose close made it
+        "decided_ms": "int64",  # that close
+        "direction": "str",  # long | short
+        "order_type": "str",  # limit | market | stop
+        "entry": "float64",
+        "sl": "float64",
+        "tp1": "float64",
+        "tp2": "float64",
+        "atr": "float64",  # ATR of the timeframe at the close, price units
+        "confidence": "float64",  # the rule's own opinion in [0, 1]; not a probability
+        "anchor_a_ms": "int64",  # what identifies it: ts of the leg's first and last candle
+        "anchor_b_ms": "int64",
+        "regime_trend": "str",  # trend | range | unknown
+        "regime_vol": "str",  # low | normal | high | unknown
+        "plan": "str",  # JSON: the anchors and measures behind the levels
+        "rationale": "str",  # the rule in words
+    }
+)
+
+SIGNALS: FrameSpec = _spec(
+    {
+        "id": "int64",
+        "key": "str",  # identity: exchange, symbol, timeframe, setup, plan_hash, direction, anchors
+        "ts_ms": "int64",
+        "decided_ms": "int64",
+        "exchange": "str",
+        "symbol": "str",
+        "timeframe": "str",
+        "setup": "str",
+        "direction": "str",
+        "order_type": "str",
+        "entry": "float64",
+        "sl": "float64",
+        "tp1": "float64",
+        "tp2": "float64",
+        "atr": "float64",
+        "valid_until_ms": "int64",
+        "leverage": "float64",
+        "risk_pct": "float64",  # percent of risk.capital_usd lost if stopped at sl, before costs
+        "position_notional": "float64",  # quote currency; 0 when below the exchange's minimum
+        "confidence": "float64",
+        "rationale": "str",
+        "plan": "str",
+        "plan_hash": "str",
+        "regime_trend": "str",
+        "regime_vol": "str",
+        "ml_p_raw": "float64",  # NaN until a model is in force
+        "ml_p": "float64",
+        "ev_pct": "float64",
+        "model_version": "str",  # "" until a model is in force
+        "verdict": "str",  # PASS | FILTERED | NO_EVIDENCE | ABSTAIN | UNGATED
+        "reason": "str",
+        "origin": "str",  # live | retro
+        "in_sample": "int64",  # 0 | 1
+    }
+)
+
+DECISIONS: FrameSpec = _spec(
+    {
+        "signal_id": "int64",
+        "seq": "int64",  # 0 for the first decision of a signal
+        "verdict": "str",
+        "reason": "str",
+        "p_geo": "float64",
+        "ml_p_raw": "float64",
+        "ml_p": "float64",
+        "ev_payoff_r": "float64",
+        "ev_p_r": "float64",
+        "ev_pct": "float64",
+        "threshold": "float64",
+        "threshold_source": "str",
+        "model_version": "str",
+    }
+)
+
+TRADES: FrameSpec = _spec(
+    {
+        "signal_id": "int64",
+        "exit_policy": "str",  # name@hash8 over exit, execution and cost parameters
+        "status": "str",  # PENDING | OPEN | CLOSED | EXPIRED | CANCELLED
+        "taken": "int64",  # 0 | 1: passed the gate, the size rule and the limits
+        "blocked_by": "str",  # "" or what refused a passed candidate
+        "opened_ms": "int64",  # 0 until filled; ts of the fill candle
+        "closed_ms": "int64",  # 0 until finished; ts of the last step's candle
+        "known_ms": "int64",  # 0 until finished; when the outcome could be known
+        "fill_price": "float64",  # after slippage; NaN until filled
+        "exit_price": "float64",  # mean over the exit legs, after slippage; NaN until closed
+        "exit_reason": "str",  # SL TP1_TRAIL TP TIMEOUT POLICY DELISTED | MISSED GAPPED | EXPIRED | ""
+        "tp1_hit": "int64",
+        "gross_pct": "float64",  # percent of entry notional, so far
+        "fees_pct": "float64",
+        "funding_pct": "float64",
+        "pnl_pct": "float64",  # gross - fees - funding
+        "pnl_usd": "float64",  # equal stakes
+        "r_multiple": "float64",
+        "mfe_pct": "float64",  # >= 0: best move after the fill candle, percent of the fill price
+        "mae_pct": "float64",  # <= 0: worst
+        "ambiguous": "int64",
+        # what the next candle needs to know
+        "next_ms": "int64",  # candles with ts >= next_ms have not been played
+        "stop": "float64",
+        "extreme": "float64",  # best of fill price and closed highs (lows) after the fill candle
+        "remaining": "float64",
+        "next_target": "int64",
+        "funded_ms": "int64",  # funding marks up to here are paid
+        "n_events": "int64",
+    }
+)
+
+TRADE_EVENTS: FrameSpec = _spec(
+    {
+        "signal_id": "int64",
+        "exit_policy": "str",
+        "seq": "int64",
+        "ts_ms": "int64",
+        "kind": "str",  # FILL TARGET SL TP1_TRAIL TP TIMEOUT POLICY DELISTED FUNDING EXPIRED MISSED GAPPED
+        "price": "float64",  # after slippage; NaN for FUNDING and EXPIRED
+        "fraction": "float64",  # of the position: filled, left, or held at a funding mark
+        "fee_pct": "float64",  # percent of entry notional
+        "rate_pct": "float64",  # FUNDING: percent of notional; NaN otherwise
+        "source": "str",  # FILL and exits: maker | taker; FUNDING: recorded | default
+    }
+)
+
+
+def empty_frame(spec: FrameSpec) -> pd.DataFrame:
+    """Return a frame with no rows and the declared columns."""
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in spec.items()})
+
+
+def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
+    """Return the declared columns of `frame`, in order and with the declared types.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        May hold more columns; they are dropped.
+    spec : mapping of str to str
+        One of this module's declarations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A new frame; the input is unchanged. Missing text becomes ``""``.
+
+    Raises
+    ------
+    KeyError
+        A declared column is missing.
+    """
+    missing = [name for name in spec if name not in frame.columns]
+    if missing:
+        raise KeyError(f"frame lacks the columns {', '.join(missing)}")
+    columns = {}
+    for name, dtype in spec.items():
+        column = frame[name]
+        columns[name] = column.fillna("").astype("str") if dtype == "str" else column.astype(dtype)
+    return pd.DataFrame(columns).reset_index(drop=True)
