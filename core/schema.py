@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +33,18 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 FrameSpec = Mapping[str, str]
+Scalar = TypeVar("Scalar", np.float64, np.int64)
 
 
-def _read_only(values: npt.ArrayLike, dtype: type) -> npt.NDArray[np.generic]:
-    array: npt.NDArray[np.generic] = np.ascontiguousarray(values, dtype=dtype)
+def _floats(values: npt.ArrayLike) -> FloatArray:
+    return _read_only(np.ascontiguousarray(values, dtype=np.float64), values)
+
+
+def _ints(values: npt.ArrayLike) -> IntArray:
+    return _read_only(np.ascontiguousarray(values, dtype=np.int64), values)
+
+
+def _read_only(array: npt.NDArray[Scalar], values: npt.ArrayLike) -> npt.NDArray[Scalar]:
     if array.flags.writeable:
         if array is values or array.base is not None:
             array = array.copy()
@@ -89,15 +98,15 @@ class Candles:
         ValueError
             The arrays differ in length.
         """
-        stamps = _read_only(ts, np.int64)
+        stamps = _ints(ts)
         n = len(stamps)
         taker = np.full(n, np.nan) if taker_volume is None else taker_volume
         minutes = np.ones(n, dtype=np.int64) if n_minutes is None else n_minutes
-        floats = [_read_only(column, np.float64) for column in (open, high, low, close, volume, taker)]
-        counts = _read_only(minutes, np.int64)
-        if any(len(column) != n for column in (*floats, counts)):
+        o, h, lo, c, v, t = (_floats(column) for column in (open, high, low, close, volume, taker))
+        counts = _ints(minutes)
+        if any(len(column) != n for column in (o, h, lo, c, v, t, counts)):
             raise ValueError("candles: all columns must have the length of ts")
-        return cls(stamps, *floats, counts)  # type: ignore[arg-type]
+        return cls(stamps, o, h, lo, c, v, t, counts)
 
     @classmethod
     def empty(cls) -> Candles:
@@ -326,5 +335,7 @@ def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
     columns = {}
     for name, dtype in spec.items():
         column = frame[name]
-        columns[name] = column.fillna("").astype("str") if dtype == "str" else column.astype(dtype)
+        columns[name] = (
+            column.fillna("").astype("str") if dtype == "str" else column.astype(pd.api.types.pandas_dtype(dtype))
+        )
     return pd.DataFrame(columns).reset_index(drop=True)

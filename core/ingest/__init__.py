@@ -1,0 +1,1 @@
+"""Pure: what to ask for next, cleaning, missing minutes and the frontier."""

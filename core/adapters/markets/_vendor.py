@@ -1,0 +1,253 @@
+"""What stands between ccxt and the house: pacing, the exchange's clock, and its errors in our words.
+
+The law: pacing and time run on the monotonic clock, so a wall clock that steps back an hour stops nothing; and a
+vendor's exception ends here, said in one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from core.clock import HOUR_MS, monotonic_s, wall_now_ms
+from core.errors import CredentialsError, MarketError, MarketUnavailable, TraderError, UnknownSymbol
+from core.schema import Instrument
+
+__all__ = ["PATIENCE_S", "ExchangeClock", "Pace", "listen", "to_instrument", "translate", "vendor_errors"]
+
+PATIENCE_S = 20.0
+"""Longest pause an exchange may ask for that is waited out; a longer one is reported and the cycle goes on."""
+
+_ASKED_TO_WAIT = frozenset({418, 429, 503})
+_STEP_MS = 1_000
+_HOLD_MS = 5_000
+_MEASURE_AGAIN_S = 60.0
+_TEXT_LENGTH = 200
+
+
+class Pace:
+    """One rate limiter for everything asked of an exchange, first come, first served.
+
+    ccxt's own limiter counts on the wall clock and sleeps an hour when that steps back an hour; this one takes
+    ccxt's weight of each request and counts on the monotonic clock.
+
+    Parameters
+    ----------
+    step_s : float
+        Seconds between two requests of weight 1.
+    """
+
+    def __init__(self, step_s: float) -> None:
+        self._step_s = step_s
+        self._free_s = 0.0
+        self._quiet_until_s = 0.0
+
+    def quiet_s(self) -> float:
+        """Return the seconds the exchange still wants to be left alone."""
+        return max(0.0, self._quiet_until_s - monotonic_s())
+
+    def be_quiet(self, seconds: float) -> None:
+        """Ask nothing for a while."""
+        self._quiet_until_s = max(self._quiet_until_s, monotonic_s() + seconds)
+
+    async def turn(self, cost: float | None = None) -> None:
+        """Wait for one's turn.
+
+        Raises
+        ------
+        MarketUnavailable
+            The exchange wants to be left alone for longer than anyone should wait.
+        """
+        quiet = self.quiet_s()
+        if quiet > PATIENCE_S:
+            raise MarketUnavailable(f"the exchange asked for a pause of {quiet:.0f} s", retry_after_s=quiet)
+        now = monotonic_s()
+        at = max(now + quiet, self._free_s)
+        self._free_s = at + (1.0 if cost is None else cost) * self._step_s
+        if at > now:
+            await asyncio.sleep(at - now)
+
+
+class ExchangeClock:
+    """The exchange's time, carried on by the monotonic clock between two measurements.
+
+    Until the first measurement it is the machine's wall clock. A measurement is due at the start, every hour, and
+    when the wall clock was set or the machine slept, which shows as a difference between the two clocks.
+    """
+
+    def __init__(self) -> None:
+        self._anchor(wall_now_ms())
+        self._is_measured = False
+        self._not_before_s = 0.0
+        self._last_ms = 0
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, UTC milliseconds; small corrections never make it go back."""
+        now = self._at_ms + round((monotonic_s() - self._at_s) * 1000)
+        if 0 < self._last_ms - now < _HOLD_MS:
+            return self._last_ms
+        self._last_ms = now
+        return now
+
+    def is_due(self) -> bool:
+        """Say whether it is to be measured."""
+        elapsed = (monotonic_s() - self._at_s) * 1000
+        stepped = abs(wall_now_ms() - self._wall_ms - elapsed) > _STEP_MS
+        return (not self._is_measured or elapsed > HOUR_MS or stepped) and monotonic_s() >= self._not_before_s
+
+    def put_off(self) -> None:
+        """Go on with the estimate for a minute: the exchange did not say."""
+        self._not_before_s = monotonic_s() + _MEASURE_AGAIN_S
+
+    def is_surprising(self, told_ms: int) -> bool:
+        """Say whether an exchange's answer is far enough from the estimate to be asked for twice."""
+        return abs(told_ms - self.now_ms()) > _STEP_MS
+
+    def set(self, told_ms: int) -> None:
+        """Take over a measurement, made now."""
+        self._anchor(told_ms)
+        self._is_measured = True
+
+    def set_to_wall(self) -> None:
+        """Take the machine's time, for an exchange that does not tell its own."""
+        self.set(wall_now_ms())
+
+    def _anchor(self, at_ms: int) -> None:
+        self._at_ms = at_ms
+        self._at_s = monotonic_s()
+        self._wall_ms = wall_now_ms()
+
+
+def listen(client: Any, pace: Pace) -> None:
+    """Have a ccxt client pace itself by `pace`, and notice what ccxt passes over.
+
+    ccxt answers a page of HTML, an empty and a truncated body under status 200 with an empty list and no error, and
+    reads no ``Retry-After``.
+    """
+    import ccxt.async_support as vendor
+
+    original = client.handle_errors
+
+    def handle_errors(
+        status: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str, parsed: Any, *rest: Any
+    ) -> Any:
+        if status in _ASKED_TO_WAIT:
+            pace.be_quiet(_retry_after_s(headers))
+        if status < 300 and parsed is None:
+            start = " ".join((body or "").split())[:40]
+            raise vendor.BadResponse(f"status {status} without JSON: '{start}'")
+        return original(status, reason, url, method, headers, body, parsed, *rest)
+
+    client.handle_errors = handle_errors
+    client.throttle = pace.turn
+
+
+def vendor_errors() -> tuple[type[Exception], ...]:
+    """Return what a call of ccxt may raise: its own errors, the network's, and its parsers' on an answer of another
+    shape than they expect."""
+    import ccxt.async_support as vendor
+
+    return (
+        vendor.BaseError,
+        OSError,
+        TimeoutError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    )
+
+
+def translate(error: Exception, where: str, pace: Pace) -> TraderError:
+    """Say one of `vendor_errors` in the house's words.
+
+    Parameters
+    ----------
+    error : Exception
+    where : str
+        Exchange and what was asked, for the message.
+    pace : Pace
+        Knows whether the exchange asked for a pause.
+
+    Returns
+    -------
+    TraderError
+
+    Notes
+    -----
+    Everything is taken for passing but refused credentials, unknown symbols, bad arguments and what an exchange
+    does not support: a server's fault with a JSON body arrives as a plain ``ExchangeError``.
+    """
+    import ccxt.async_support as vendor
+
+    text = f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
+    text = text if len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 3] + "..."
+    refused = (vendor.ArgumentsRequired, vendor.BadRequest, vendor.NotSupported, vendor.ExchangeClosedByUser)
+    if isinstance(error, vendor.NetworkError):
+        return MarketUnavailable(text, retry_after_s=pace.quiet_s() or None)
+    if isinstance(error, vendor.BadSymbol):
+        return UnknownSymbol(text)
+    if isinstance(error, vendor.AuthenticationError):
+        return CredentialsError(text)
+    if isinstance(error, refused):
+        return MarketError(text)
+    return MarketUnavailable(text)
+
+
+def to_instrument(client: Any, exchange: str, symbol: str, market: Mapping[str, Any]) -> Instrument:
+    """Read ccxt's description of a symbol.
+
+    Parameters
+    ----------
+    client : object
+        The ccxt client; says how it writes precision.
+    exchange, symbol : str
+    market : mapping
+        One entry of ccxt's markets.
+
+    Returns
+    -------
+    Instrument
+        Tick, lot (base units) and least notional, None where unknown.
+    """
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    lot = _to_step(client, precision.get("amount"))
+    if market.get("contract"):
+        # Contracts of an inverse market are counted in quote currency; their lot has no size in base units.
+        size = market.get("contractSize")
+        lot = None if lot is None or not size or market.get("inverse") else lot * float(size)
+    least = (limits.get("cost") or {}).get("min")
+    return Instrument(
+        exchange=exchange,
+        symbol=symbol,
+        tick=_to_step(client, precision.get("price")),
+        lot=lot,
+        min_notional=float(least) if least else None,
+        active=market.get("active") is not False,
+    )
+
+
+def _to_step(client: Any, precision: float | None) -> float | None:
+    """The smallest step; None where the exchange counts significant digits."""
+    import ccxt.async_support as vendor
+
+    if precision is None or client.precisionMode == vendor.SIGNIFICANT_DIGITS:
+        return None
+    step = 10.0 ** -int(precision) if client.precisionMode == vendor.DECIMAL_PLACES else float(precision)
+    return step if step > 0 else None
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """Read ``Retry-After``, seconds or a date; 0 where there is none that can be read."""
+    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall_now_ms() / 1000)
+    except ValueError:
+        return 0.0

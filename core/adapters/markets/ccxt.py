@@ -1,0 +1,307 @@
+"""A real exchange through ccxt's async client: public endpoints, no key.
+
+The law: `fetch_ohlcv` answers with the first candles at or after `since_ms`, whatever the exchange's own idea of a
+window is, so that a hole in an answer is a hole in the market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from core.adapters.markets._vendor import (
+    PATIENCE_S,
+    ExchangeClock,
+    Pace,
+    listen,
+    to_instrument,
+    translate,
+    vendor_errors,
+)
+from core.clock import MINUTE_MS, floor_to, monotonic_s, timeframe_ms
+from core.errors import MarketError, MarketUnavailable, UnknownSymbol, nearest
+from core.schema import FloatArray, Instrument, perpetual
+
+__all__ = ["CcxtMarket"]
+
+_ATTEMPTS = 3
+_TIMEOUT_MS = 8_000
+_LONGEST_PAUSE_S = 8.0
+_LISTING_LOOKS = 3
+_SHARED_FAILURE_S = 5.0
+_LEAPS = 8
+_COARSE = (("1d", 90), ("1h", 200))
+_DEFAULT_PAGE = 200
+# Funding histories that come newest first, page by page, and take no `since`: rows a page.
+_FUNDING_PAGES = {"bitget": 100}
+_MOST_FUNDING_PAGES = 60
+
+
+class CcxtMarket:
+    """Any exchange ccxt knows.
+
+    Parameters
+    ----------
+    exchange_id : str
+        ccxt's id, such as ``"bitget"``.
+    rate_limit_ms : int
+        Milliseconds between requests; never less than what ccxt knows of the exchange.
+    base_url : str, optional
+        Scheme, host and port of a server that stands in for the exchange.
+    backoff_s : float
+        First pause after a passing fault; it doubles, with jitter.
+
+    Raises
+    ------
+    MarketError
+        ccxt does not know the exchange.
+    """
+
+    synthetic = False
+    live = True
+
+    def __init__(
+        self, exchange_id: str, rate_limit_ms: int, base_url: str | None = None, backoff_s: float = 0.5
+    ) -> None:
+        import ccxt.async_support as vendor
+
+        if exchange_id not in vendor.exchanges:
+            raise MarketError(f"exchange '{exchange_id}': not known to ccxt; {nearest(exchange_id, vendor.exchanges)}")
+        self.exchange = exchange_id
+        self._rate_limit_ms = rate_limit_ms
+        self._base_url = base_url
+        self._backoff = wait_exponential_jitter(initial=backoff_s, max=_LONGEST_PAUSE_S, jitter=backoff_s)
+        self._backoff_s = backoff_s
+        self._clock = ExchangeClock()
+        self._vendor_client: Any = None
+        self._pace = Pace(rate_limit_ms / 1000)
+        self._loading = asyncio.Lock()
+        self._load_failed: tuple[float, MarketUnavailable | None] = (0.0, None)
+        self._telling = asyncio.Lock()
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, UTC milliseconds: the wall clock until it was first asked for."""
+        return self._clock.now_ms()
+
+    async def advance(self) -> int | None:
+        """Return the exchange's time at once; the scheduler does the waiting."""
+        return self.now_ms()
+
+    async def load_markets(self) -> dict[str, Instrument]:
+        """Return every symbol the exchange lists, and measure its clock.
+
+        Raises
+        ------
+        MarketUnavailable
+            No answer, or an empty one.
+        """
+        await self._tell_time(is_wanted=True)
+        async with self._loading:
+            markets = await self._load()
+        client = self._client()
+        return {symbol: to_instrument(client, self.exchange, symbol, market) for symbol, market in markets.items()}
+
+    async def fetch_ohlcv(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> npt.NDArray[np.float64]:
+        """Return the first candles at or after `since_ms`, at most `limit`, oldest first, the forming one among them.
+
+        Raises
+        ------
+        UnknownSymbol
+            The exchange does not list the symbol.
+        MarketUnavailable
+            No useful answer after several attempts.
+        """
+        if self._clock.is_due():
+            await self._tell_time()
+        await self._find_listed(symbol)
+        step = timeframe_ms(timeframe)
+        page = min(limit, self._page(symbol))
+        rows = await self._candles(symbol, timeframe, since_ms, page)
+        if len(rows) >= page and rows[0, 0] >= since_ms + step:
+            # A full page that begins late may be the end of a longer window: ask for its beginning.
+            ahead = min(page, int(rows[0, 0] - since_ms) // step)
+            head = await self._candles(symbol, timeframe, since_ms, ahead)
+            rows = np.concatenate((head[head[:, 0] < rows[0, 0]], rows))[:page]
+        if not len(rows) and since_ms + page * step <= self.now_ms():
+            rows = await self._leap(symbol, timeframe, since_ms, page)
+        return rows
+
+    async def fetch_funding(self, symbol: str, since_ms: int, limit: int) -> npt.NDArray[np.float64] | None:
+        """Return settlements from `since_ms` on, oldest first, at most `limit`: time in ms and rate as a fraction.
+
+        None where the symbol pays no funding or the exchange keeps no history.
+
+        Raises
+        ------
+        UnknownSymbol
+            The exchange does not list the symbol.
+        MarketUnavailable
+            No useful answer after several attempts.
+        """
+        client = self._client()
+        if not perpetual(symbol) or not client.has.get("fetchFundingRateHistory"):
+            return None
+        await self._find_listed(symbol)
+        page = _FUNDING_PAGES.get(self.exchange)
+        if page is None:
+            found = await self._ask(symbol, "fetch_funding_rate_history", symbol, since_ms, limit)
+        else:
+            found = await self._funding_pages(symbol, since_ms, page)
+        settled = {int(row["timestamp"]): row["fundingRate"] for row in found if row["fundingRate"] is not None}
+        wanted = sorted((ts, rate) for ts, rate in settled.items() if ts >= since_ms)
+        return np.array(wanted[:limit], dtype=np.float64).reshape(-1, 2)
+
+    async def close(self) -> None:
+        """Release connections."""
+        if self._vendor_client is not None:
+            await self._vendor_client.close()
+            self._vendor_client = None
+
+    def _client(self) -> Any:
+        if self._vendor_client is None:
+            import ccxt.async_support as vendor
+
+            client = getattr(vendor, self.exchange)({"timeout": _TIMEOUT_MS})
+            # Currencies are of no use here, and one request fewer is one fault fewer.
+            client.has["fetchCurrencies"] = False
+            # Some clients cut windows at the machine's time; the exchange's is what counts.
+            client.milliseconds = self.now_ms
+            if self._base_url:
+                client.urls["api"] = _moved(client.urls["api"], self._base_url.rstrip("/"))
+            self._pace = Pace(max(self._rate_limit_ms, client.rateLimit) / 1000)
+            listen(client, self._pace)
+            self._vendor_client = client
+        return self._vendor_client
+
+    async def _ask(self, what: str, method: str, *args: Any) -> Any:
+        """Call the client; passing faults are asked again, a little later each time."""
+        client = self._client()
+
+        async def once() -> Any:
+            try:
+                return await getattr(client, method)(*args)
+            except vendor_errors() as error:
+                raise translate(error, f"{self.exchange} {what}", self._pace) from error
+
+        return await AsyncRetrying(
+            stop=stop_after_attempt(_ATTEMPTS), retry=retry_if_exception(_is_passing), wait=self._pause, reraise=True
+        )(once)
+
+    def _pause(self, state: RetryCallState) -> float:
+        return max(self._backoff(state), self._pace.quiet_s())
+
+    async def _load(self) -> dict[str, Any]:
+        try:
+            markets: dict[str, Any] = await self._ask("markets", "load_markets", True)
+            if not markets:
+                raise MarketUnavailable(f"{self.exchange} markets: an empty list")
+        except MarketUnavailable as error:
+            self._load_failed = (monotonic_s(), error)
+            raise
+        return markets
+
+    async def _find_listed(self, symbol: str) -> None:
+        """Make sure a symbol is listed; only a list that lacks it several times is believed."""
+        async with self._loading:
+            client = self._client()
+            if client.markets and symbol in client.markets:
+                return
+            failed_s, failure = self._load_failed
+            if failure is not None and monotonic_s() - failed_s < _SHARED_FAILURE_S:
+                raise failure  # those who waited for the same list share its failure
+            markets: dict[str, Any] = {}
+            for look in range(_LISTING_LOOKS):
+                if look:
+                    await asyncio.sleep(self._backoff_s)
+                markets = await self._load()
+                if symbol in markets:
+                    return
+        raise UnknownSymbol(f"{self.exchange}: symbol '{symbol}' is not traded there; {nearest(symbol, markets)}")
+
+    async def _candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> FloatArray:
+        found = await self._ask(f"{symbol} {timeframe}", "fetch_ohlcv", symbol, timeframe, since_ms, limit)
+        try:
+            rows = np.array(found, dtype=np.float64).reshape(len(found), -1)
+        except (TypeError, ValueError) as error:
+            raise MarketUnavailable(f"{self.exchange} {symbol} {timeframe}: candles that are no numbers") from error
+        return rows if rows.shape[1] >= 6 else np.empty((0, 6))
+
+    async def _leap(self, symbol: str, timeframe: str, since_ms: int, page: int) -> FloatArray:
+        """Cross a stretch without candles that is longer than a page, by days and hours."""
+        at = since_ms
+        for _ in range(_LEAPS):
+            for coarse, limit in _COARSE:
+                found = await self._first_bucket(symbol, coarse, at, limit)
+                if found is None:
+                    return np.empty((0, 6))
+                at = found
+            rows = await self._candles(symbol, timeframe, at, page)
+            if len(rows):
+                return rows
+            at += page * timeframe_ms(timeframe)
+        return np.empty((0, 6))
+
+    async def _first_bucket(self, symbol: str, coarse: str, at_ms: int, limit: int) -> int | None:
+        """The first moment from `at_ms` on that a candle of a coarse timeframe covers; None up to now."""
+        step = timeframe_ms(coarse)
+        if coarse not in (self._client().timeframes or {}):
+            return at_ms
+        since = floor_to(at_ms, step)
+        while since < self.now_ms():
+            rows = await self._candles(symbol, coarse, since, limit)
+            rows = rows[rows[:, 0] >= since]
+            if len(rows):
+                return max(at_ms, int(rows[0, 0]))
+            since += limit * step
+        return None
+
+    async def _funding_pages(self, symbol: str, since_ms: int, page: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for number in range(1, _MOST_FUNDING_PAGES + 1):
+            rows = await self._ask(
+                symbol, "fetch_funding_rate_history", symbol, None, page, {"pageNo": number, "pageSize": page}
+            )
+            found.extend(rows)
+            if len(rows) < page or min(int(row["timestamp"]) for row in rows) <= since_ms:
+                break
+        return found
+
+    async def _tell_time(self, is_wanted: bool = False) -> None:
+        """Measure the exchange's clock; what is far from the estimate must be said twice."""
+        async with self._telling:
+            if not (is_wanted or self._clock.is_due()):
+                return  # measured while this one waited
+            if not self._client().has.get("fetchTime"):
+                self._clock.set_to_wall()
+                return
+            try:
+                told = await self._ask("time", "fetch_time")
+                if told and self._clock.is_surprising(int(told)):
+                    before, told = int(told), await self._ask("time", "fetch_time")
+                    told = told if told and abs(int(told) - before) < MINUTE_MS else None
+            except MarketUnavailable:
+                told = None
+            if told:
+                self._clock.set(int(told))
+            else:
+                self._clock.put_off()
+
+    def _page(self, symbol: str) -> int:
+        found = self._client().feature_value(symbol, "fetchOHLCV", "limit")
+        return int(found) if found else _DEFAULT_PAGE
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, MarketUnavailable) and (error.retry_after_s or 0.0) <= PATIENCE_S
+
+
+def _moved(urls: Any, base_url: str) -> Any:
+    """Point every address at another server, paths kept."""
+    if isinstance(urls, dict):
+        return {name: _moved(url, base_url) for name, url in urls.items()}
+    return re.sub(r"^\w+://[^/]+", base_url, urls) if isinstance(urls, str) else urls

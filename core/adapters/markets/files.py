@@ -1,0 +1,171 @@
+"""Files of candles: in, for imports and replays, and out, for exports.
+
+The law: what is read is what was written, oldest first and each minute once; nothing is filled in, and whether a
+candle is believable is for the ingest to say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.adapters.markets._formats import stream_rows
+from core.adapters.markets._names import candle_files, map_files
+from core.adapters.markets._tape import Tape
+from core.clock import MINUTE_MS, format_duration
+from core.errors import DiskError, InputFileError
+from core.schema import Candles, FloatArray
+
+__all__ = ["iter_rows", "map_files", "read_candles", "read_rows", "read_tape", "write_candles"]
+
+_CHUNK_ROWS = 200_000
+_ENOUGH_ROWS = 10  # from which on the spacing of rows tells the timeframe
+_COLUMNS = ("ts", "open", "high", "low", "close", "volume", "taker_volume")
+
+
+def iter_rows(path: Path, chunk_rows: int = _CHUNK_ROWS) -> Iterator[FloatArray]:
+    """Yield the rows of a file, or of all files of a folder by name, in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet or CSV with ``ts|timestamp|open_time, open, high, low, close, volume`` (times in s, ms, us or ISO
+        text, optional taker volume), raw Binance klines (12 columns, no header), zipped or not.
+    chunk_rows : int
+        Most rows at a time.
+
+    Yields
+    ------
+    float64 array, shape (n, 7)
+        ts in UTC milliseconds, open, high, low, close, volume, taker volume (NaN where unknown), as written: not
+        cleaned, in the file's order.
+
+    Raises
+    ------
+    InputFileError
+        A file that cannot be read, or whose candles are not of one minute.
+    """
+    for file in _existing(path):
+        checked = False
+        for rows in stream_rows(file, chunk_rows):
+            if not checked and len(rows) >= _ENOUGH_ROWS:
+                _check_spacing(rows[:, 0], file)
+                checked = True
+            yield rows if rows.shape[1] == len(_COLUMNS) else np.column_stack((rows, np.full(len(rows), np.nan)))
+
+
+def read_rows(path: Path) -> FloatArray:
+    """Return all rows of a file or folder, as `iter_rows` yields them."""
+    return np.concatenate(list(iter_rows(path)))
+
+
+def read_candles(path: Path) -> Candles:
+    """Read the candles of one symbol.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder whose files are all of that symbol; formats as for `iter_rows`.
+
+    Returns
+    -------
+    Candles
+        Sorted; of rows with the same time the last one read. Prices are as written, NaN included.
+
+    Raises
+    ------
+    InputFileError
+        As for `iter_rows`.
+    """
+    return _rows_to_candles(read_rows(path))
+
+
+def read_tape(path: Path, symbols: Sequence[str], table: Mapping[str, str] | None = None) -> Tape:
+    """Read a tape from a file, a folder of files or a folder with a folder per symbol.
+
+    Parameters
+    ----------
+    path : Path
+    symbols : sequence of str
+        What the names of files may stand for.
+    table : mapping of str to str, optional
+        File names to symbols, see `map_files`.
+
+    Raises
+    ------
+    InputFileError
+        A file that cannot be read or belongs to no symbol.
+    """
+    files = map_files(path, table, symbols)
+    return Tape.of(
+        {
+            symbol: _rows_to_candles(np.concatenate([read_rows(file) for file in files[symbol]]))
+            for symbol in sorted(files)
+        }
+    )
+
+
+def write_candles(path: Path, candles: Candles, force: bool = False) -> None:
+    """Write candles as Parquet: whole, or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder exists.
+    candles : Candles
+    force : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    InputFileError
+        The file is there already.
+    DiskError
+        It cannot be written.
+    """
+    if path.exists() and not force:
+        raise InputFileError(f"{path}: exists already; expected a new name, or --force to replace it")
+    table = pa.table({name: getattr(candles, name) for name in _COLUMNS})
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
+            try:
+                pq.write_table(table, part, compression="zstd")
+                part.flush()
+                os.fsync(part.fileno())
+                Path(part.name).replace(path)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _existing(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputFileError(f"{path}: no such file or folder")
+    return candle_files(path)
+
+
+def _check_spacing(ts: FloatArray, file: Path) -> None:
+    """Refuse longer or shorter candles: taken for minutes they would be believed, and wrong."""
+    steps, counts = np.unique(np.diff(np.unique(ts)), return_counts=True)
+    if len(steps) and steps[counts.argmax()] != MINUTE_MS:
+        usual = int(steps[counts.argmax()])
+        shown = format_duration(usual) if usual >= MINUTE_MS else f"{usual / 1000:g}s"
+        raise InputFileError(f"{file}: its candles are {shown} apart; expected one-minute candles")
+
+
+def _rows_to_candles(rows: FloatArray) -> Candles:
+    ts = rows[:, 0].astype(np.int64)
+    if (np.diff(ts) <= 0).any():
+        order = np.argsort(ts, kind="stable")
+        last_of_its_time = np.append(np.diff(ts[order]) > 0, True)
+        rows = rows[order[last_of_its_time]]
+        ts = rows[:, 0].astype(np.int64)
+    return Candles.of(ts, *rows[:, 1:].T)

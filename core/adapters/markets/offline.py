@@ -1,0 +1,60 @@
+"""No market: for commands that work on what is stored and ask nobody.
+
+The law: it knows the time and under which exchange rows are recorded, and refuses every question.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import wall_now_ms
+from core.errors import MarketUnavailable
+from core.schema import Instrument
+
+__all__ = ["OfflineMarket"]
+
+
+class OfflineMarket:
+    """A market that is not asked.
+
+    Parameters
+    ----------
+    exchange : str
+        The exchange rows are recorded under.
+    synthetic : bool
+        Whether its stored candles were generated.
+    """
+
+    live = False
+
+    def __init__(self, exchange: str, synthetic: bool = False) -> None:
+        self.exchange, self.synthetic = exchange, synthetic
+
+    def now_ms(self) -> int:
+        """Return the machine's time, UTC milliseconds."""
+        return wall_now_ms()
+
+    async def advance(self) -> int | None:
+        """Return the time."""
+        return self.now_ms()
+
+    async def load_markets(self) -> dict[str, Instrument]:
+        """Return nothing: what is stored is what is known."""
+        return {}
+
+    async def fetch_ohlcv(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> npt.NDArray[np.float64]:
+        """Refuse."""
+        self._refuse(symbol)
+
+    async def fetch_funding(self, symbol: str, since_ms: int, limit: int) -> npt.NDArray[np.float64] | None:
+        """Refuse."""
+        self._refuse(symbol)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _refuse(self, symbol: str) -> NoReturn:
+        raise MarketUnavailable(f"{self.exchange}: {symbol} was asked for by a command that works offline")

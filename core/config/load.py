@@ -1,0 +1,146 @@
+"""Load the configuration, and keep it while it can be used.
+
+The law: a configuration is taken whole or not at all; while the files are broken, the last good one stays in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.config._problems import problems_to_error
+from core.config._reference import schema_at
+from core.config._sources import dotenv_path, read_sources
+from core.config._tree import Node, leaves, plain
+from core.config._views import config_diff
+from core.config.model import Config
+from core.errors import ConfigError
+
+__all__ = ["ConfigSource", "Reload", "load_config"]
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def load_config(path: Path, environ: Mapping[str, str], overlays: Sequence[Path] = ()) -> Config:
+    """Read, merge and check the configuration.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file; an `.env` beside it is read as well, and relative paths start at its folder.
+    environ : mapping
+        The environment, usually ``os.environ``.
+    overlays : sequence of Path
+        Further YAML files laid over the first, in order.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        Anything is wrong; one line that names file, line, key, value and what was expected.
+    """
+    root = read_sources(path, environ, overlays)
+    home = path.absolute().parent
+    try:
+        config = Config.model_validate(_filled(root, ()), context={"home": home})
+    except ValidationError as error:
+        # Without the chain: pydantic's own text is longer and says less.
+        raise problems_to_error(error, root) from None
+    config._home = home
+    config._origins = dict(leaves(root))
+    return config
+
+
+def _filled(node: Node, path: tuple[str, ...]) -> Any:
+    """Return plain values, an empty section (``auto:`` and nothing under it) as a section without keys."""
+    if isinstance(node.value, dict):
+        return {name: _filled(inner, (*path, name)) for name, inner in node.value.items()}
+    if node.value is None and (schema_at(path) or {}).get("type") == "object":
+        return {}
+    return plain(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """What looking again gave.
+
+    Parameters
+    ----------
+    config : Config
+        The one in force: the new one, or the old one where nothing changed or the files are broken.
+    changed : bool
+        Whether any setting differs from before, secrets included.
+    diff : list of str
+        One line a changed key, without secrets.
+    error : str or None
+        Why the files cannot be used as they are now.
+    """
+
+    config: Config
+    changed: bool = False
+    diff: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class ConfigSource:
+    """The configuration of a process that runs for long.
+
+    Parameters
+    ----------
+    path, environ, overlays
+        As for `load_config`.
+
+    Raises
+    ------
+    ConfigError
+        The first load fails; there is nothing to fall back on.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str], overlays: Sequence[Path] = ()) -> None:
+        self._path = path
+        self._environ = dict(environ)
+        self._overlays = tuple(overlays)
+        self._stamp = self._look()
+        self._error: str | None = None
+        self._current = load_config(path, self._environ, self._overlays)
+
+    @property
+    def current(self) -> Config:
+        """The configuration in force."""
+        return self._current
+
+    def reload(self) -> Reload:
+        """Look again: cheap while no file changed, whole or not at all when one did."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return Reload(self._current, error=self._error)
+        # The stamp is taken before reading: a write during the reading is seen the next time.
+        self._stamp = stamp
+        try:
+            new = load_config(self._path, self._environ, self._overlays)
+        except ConfigError as error:
+            self._error = str(error)
+            return Reload(self._current, error=self._error)
+        self._error = None
+        old, self._current = self._current, new
+        diff = config_diff(old, new)
+        return Reload(new, changed=bool(diff), diff=diff)
+
+    def _look(self) -> Stamp:
+        files = (self._path, *self._overlays, dotenv_path(self._path))
+        return tuple(_file_stamp(file) for file in files)
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,124 @@
+"""Charts of results as data: balances with their drawdowns, groups with their intervals.
+
+The law: pure; what is drawn was counted by `core.results`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.clock import DAY_MS
+from core.dashboard._charts import BAD, FAINT, GRID_LINE, NEUTRAL, UP, Option, zoom
+from core.results.equity import Curve
+
+__all__ = ["curve_chart", "interval_chart"]
+
+
+def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
+    """Return the option of a balance over time with its drawdown beneath.
+
+    Parameters
+    ----------
+    curve : Curve
+        With at least one point.
+    name : str
+        Name of the balance.
+    colour : str
+    percent : bool
+        Show the drawdown in percent of the high before it; in money otherwise.
+    """
+    first = int(curve.ts_ms[0]) - DAY_MS
+    fall = curve.drawdown_pct if percent else curve.drawdown
+    unit = "Below its high, %" if percent else "Below its high, USD"
+    frame = pd.DataFrame(
+        {
+            "time": pd.to_datetime(np.concatenate([[first], curve.ts_ms]), unit="ms", utc=True),
+            name: np.concatenate([[curve.start], curve.balance]),
+            unit: np.concatenate([[0.0], fall]),
+        }
+    )
+    line: Option = {"lineStyle": {"color": GRID_LINE}}
+    shared: Option = {"type": "line", "step": "end", "showSymbol": False}
+    return {
+        "animation": False,
+        "useUTC": True,
+        "dataset": {"source": frame},
+        "grid": [
+            {"left": 12, "right": 72, "top": 32, "height": "52%", "containLabel": False},
+            {"left": 12, "right": 72, "top": "66%", "height": "18%", "containLabel": False},
+        ],
+        "legend": {"top": 0, "left": 12},
+        "xAxis": [
+            {"type": "time", "axisLabel": {"show": False}, "axisLine": line},
+            {"type": "time", "gridIndex": 1, "axisLine": line},
+        ],
+        "yAxis": [
+            {"scale": True, "position": "right", "splitLine": line},
+            {"gridIndex": 1, "position": "right", "max": 0, "splitNumber": 2, "splitLine": line},
+        ],
+        "dataZoom": zoom([0, 1], 0),
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%,.2f"},
+        "series": [
+            {**shared, "name": name, "encode": {"x": "time", "y": name}, "itemStyle": {"color": colour}},
+            {
+                **shared,
+                "name": unit,
+                "encode": {"x": "time", "y": unit},
+                "xAxisIndex": 1,
+                "yAxisIndex": 1,
+                "itemStyle": {"color": BAD},
+                "lineStyle": {"width": 1},
+                "areaStyle": {"opacity": 0.25},
+            },
+        ],
+    }
+
+
+def interval_chart(table: pd.DataFrame) -> Option:
+    """Return the option that shows each group's expectancy with its 95 % interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns `tables.BREAKDOWN`; groups without enough trades are left out.
+    """
+    shown = table[table["enough"] == 1].iloc[::-1]
+    groups = [f"{group} (n = {n:,})" for group, n in zip(shown["group"], shown["n"], strict=True)]
+    means = [[float(value), group] for value, group in zip(shown["expectancy_r"], groups, strict=True)]
+    spans: list[list[float | str]] = []
+    for low, high, group in zip(shown["r_low"], shown["r_high"], groups, strict=True):
+        spans += [[float(low), group], [float(high), group], ["-", "-"]]
+    return {
+        "animation": False,
+        "grid": {"left": 8, "right": 24, "top": 28, "bottom": 32, "containLabel": True},
+        "legend": {"top": 0, "left": 8},
+        "xAxis": {"type": "value", "name": "R", "splitLine": {"lineStyle": {"color": GRID_LINE}}},
+        "yAxis": {"type": "category", "data": groups, "axisTick": {"show": False}},
+        "tooltip": {"trigger": "item", "valueFormatter": "%.2f"},
+        "series": [
+            {
+                "type": "line",
+                "name": "95 % interval",
+                "data": spans,
+                "symbol": "none",
+                "lineStyle": {"width": 2, "color": FAINT},
+                "itemStyle": {"color": FAINT},
+                "markLine": {
+                    "silent": True,
+                    "symbol": "none",
+                    "label": {"show": False},
+                    "lineStyle": {"color": NEUTRAL, "type": "dashed"},
+                    "data": [{"xAxis": 0}],
+                },
+            },
+            {
+                "type": "scatter",
+                "name": "Expectancy",
+                "data": means,
+                "symbolSize": 11,
+                "itemStyle": {"color": UP},
+            },
+        ],
+    }

@@ -1,0 +1,155 @@
+"""The chosen signal on its chart: the leg it came from, its levels, and what happened.
+
+The law: pure; only what the signal, its trade and its events say is drawn, within the candles that are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+
+from core.clock import timeframe_ms
+from core.dashboard._charts import BAD, GOOD, LEG, NEUTRAL, Axis, Option
+from core.schema import Candles
+
+__all__ = ["levels", "plan_leg", "plan_overlay", "price_text"]
+
+_EVENT_LOOKS = {
+    "FILL": ("Filled", "circle", NEUTRAL),
+    "TARGET": ("Target hit", "diamond", GOOD),
+    "TP": ("Target hit", "diamond", GOOD),
+    "SL": ("Stopped", "rect", BAD),
+    "TP1_TRAIL": ("Stopped in profit", "rect", GOOD),
+    "TIMEOUT": ("Left", "pin", NEUTRAL),
+    "POLICY": ("Left", "pin", NEUTRAL),
+    "DELISTED": ("Left", "pin", NEUTRAL),
+}
+
+
+def price_text(price: float) -> str:
+    """Write a price with every digit that matters and no exponent, ready to be copied.
+
+    Examples
+    --------
+    >>> price_text(0.00001234), price_text(42100.5), price_text(65000.0)
+    ('0.00001234', '42100.5', '65000')
+    """
+    if not math.isfinite(price):
+        return "-"
+    text = f"{price:.12f}" if abs(price) < 1 else f"{price:.8f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def levels(signal: pd.Series) -> list[tuple[str, float, str]]:
+    """Return the levels of a plan that exist: name, price, colour."""
+    named = [
+        ("Entry", signal["entry"], NEUTRAL),
+        ("Stop", signal["sl"], BAD),
+        ("Target 1", signal["tp1"], GOOD),
+        ("Target 2", signal["tp2"], GOOD),
+    ]
+    return [(name, float(price), colour) for name, price, colour in named if math.isfinite(price)]
+
+
+def plan_leg(plan: str) -> tuple[tuple[int, float], tuple[int, float]] | None:
+    """Return both ends of the leg a plan was made of, as (open time of the candle, price).
+
+    Parameters
+    ----------
+    plan : str
+        The JSON of a signal's `plan`.
+
+    Returns
+    -------
+    tuple or None
+        None when the setup has no leg.
+    """
+    told = json.loads(plan) if plan else {}
+    leg = told.get("leg") if isinstance(told, dict) else None
+    if not isinstance(leg, dict) or not {"a_ms", "a_price", "b_ms", "b_price"} <= leg.keys():
+        return None
+    return (int(leg["a_ms"]), float(leg["a_price"])), (int(leg["b_ms"]), float(leg["b_price"]))
+
+
+def _line(name: str, points: list[list[Any]], colour: str, kind: str, label: str = "") -> Option:
+    return {
+        "type": "line",
+        "name": name,
+        "data": points,
+        "symbol": "none",
+        "silent": True,
+        "lineStyle": {"color": colour, "type": kind, "width": 1.5},
+        "itemStyle": {"color": colour},
+        "endLabel": {"show": bool(label), "formatter": label, "color": colour, "fontSize": 11},
+        "tooltip": {"show": False},
+        "z": 4,
+    }
+
+
+def _box(start: str, end: str, low: float, high: float, colour: str) -> list[Option]:
+    return [
+        {"xAxis": start, "yAxis": low, "itemStyle": {"color": colour, "opacity": 0.12}},
+        {"xAxis": end, "yAxis": high},
+    ]
+
+
+def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
+    by_name: dict[str, tuple[str, str, list[list[Any]]]] = {}
+    for event in events.itertuples(index=False):
+        kind, price, ts = str(event.kind), float(event.price), int(event.ts_ms)  # type: ignore[arg-type]
+        label = axis.at(ts)
+        if kind in _EVENT_LOOKS and math.isfinite(price) and label is not None:
+            name, shape, colour = _EVENT_LOOKS[kind]
+            by_name.setdefault(name, (shape, colour, []))[2].append([label, price])
+    return [
+        {
+            "type": "scatter",
+            "name": name,
+            "data": points,
+            "symbol": shape,
+            "symbolSize": 13,
+            "itemStyle": {"color": colour, "borderColor": "#0E1117", "borderWidth": 2},
+            "tooltip": {"show": False},
+            "z": 6,
+        }
+        for name, (shape, colour, points) in by_name.items()
+    ]
+
+
+def plan_overlay(
+    candles: Candles, timeframe: str, signal: pd.Series, end_ms: int, events: pd.DataFrame
+) -> list[Option]:
+    """Return the series that draw a signal: leg, levels, risk and reward, fills and exits.
+
+    Parameters
+    ----------
+    candles : Candles
+        Those of the chart; at least one.
+    timeframe : str
+    signal : pandas.Series
+        One row of `schema.SIGNALS`.
+    end_ms : int
+        How far the plan reaches to the right: its trade's end, or the end of its validity.
+    events : pandas.DataFrame
+        Its trade's events, `schema.TRADE_EVENTS`.
+    """
+    axis = Axis(candles, timeframe_ms(timeframe))
+    start, end = axis.clip(int(signal["ts_ms"])), axis.clip(end_ms)
+    series = [
+        _line(name, [[start, price], [end, price]], colour, "solid", f"{name} {price_text(price)}")
+        for name, price, colour in levels(signal)
+    ]
+    entry, reach = float(signal["entry"]), levels(signal)[-1][1]
+    series[0]["markArea"] = {
+        "silent": True,
+        "data": [_box(start, end, entry, reach, GOOD), _box(start, end, float(signal["sl"]), entry, BAD)],
+    }
+    leg = plan_leg(str(signal["plan"]))
+    if leg is not None:
+        ends = [[axis.at(ts), price] for ts, price in leg]
+        if all(label is not None for label, _ in ends):
+            series.append(_line("Leg", ends, LEG, "dashed"))
+    return series + _happenings(axis, events)

@@ -1,0 +1,191 @@
+"""What both pages share: the sidebar, the warnings above every figure, and what is said when there is nothing.
+
+The law: a page is never silently empty; it says what is missing and names the command that makes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from core.clock import MINUTE_MS, format_duration, format_ms, timeframe_ms, wall_now_ms
+from core.dashboard._source import (
+    Snapshot,
+    Source,
+    exchanges_of,
+    find_source,
+    newest_signals,
+    series_of,
+    snapshot_of,
+    synthetic,
+)
+from core.errors import TraderError
+from core.results.metrics import DISCLAIMER
+
+__all__ = ["View", "empty_state", "show"]
+
+STALE_AFTER_MS = 5 * MINUTE_MS  # a running scheduler is at most two minutes behind
+REFRESH_S = 30
+_RECENT = 20  # newest verdicts that decide whether a model is in force
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a page draws from.
+
+    Parameters
+    ----------
+    source : Source
+    snapshot : Snapshot
+        The database at this refresh.
+    exchange : str
+    """
+
+    source: Source
+    snapshot: Snapshot
+    exchange: str
+
+
+def empty_state(title: str, text: str, commands: list[tuple[str, str]]) -> None:
+    """Say what is missing, and the commands that make it.
+
+    Parameters
+    ----------
+    title, text : str
+    commands : list of (str, str)
+        Command, and what it does.
+    """
+    with st.container(border=True):
+        st.subheader(title, anchor=False)
+        st.write(text)
+        for command, purpose in commands:
+            st.caption(purpose)
+            st.code(command, language="bash")
+
+
+def show(body: Callable[[View], None]) -> None:
+    """Draw a page: sidebar, then its body, refreshed by itself when asked to.
+
+    Parameters
+    ----------
+    body : callable
+        Draws the page from a `View`.
+    """
+    try:
+        source = find_source(os.environ)
+    except TraderError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    if not source.path.exists():
+        _no_database(source)
+        return
+    try:
+        exchange = _sidebar(source, snapshot_of(source.path))
+    except TraderError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    refreshing = st.session_state.get("refresh", True)
+
+    def refreshed() -> None:
+        try:
+            view = View(source, snapshot_of(source.path), exchange)
+            if _banners(view):
+                body(view)
+        except TraderError as error:
+            st.error(str(error), icon=":material/error:")
+
+    st.fragment(refreshed, run_every=REFRESH_S if refreshing else None)()
+    st.divider()
+    st.caption(DISCLAIMER)
+
+
+def _no_database(source: Source) -> None:
+    empty_state(
+        "No database yet",
+        f"There is no file {source.path}.",
+        [
+            ("python init_db.py", "Make an empty database where config.yaml says:"),
+            ("python download_data.py", "Fill it with candles of the configured symbols:"),
+            ("make demo", "Or look around first, in a generated market, without network:"),
+        ],
+    )
+
+
+def _sidebar(source: Source, snapshot: Snapshot) -> str:
+    exchanges = exchanges_of(snapshot)
+    with st.sidebar:
+        exchange = ""
+        if len(exchanges) > 1:
+            exchange = st.selectbox("Exchange", exchanges, key="exchange", bind="query-params")
+        elif exchanges:
+            exchange = exchanges[0]
+        st.toggle(
+            "Refresh by itself",
+            value=True,
+            key="refresh",
+            persist_state="session",
+            help=f"Looks at the database every {REFRESH_S} seconds. Zoom and choices stay.",
+        )
+        st.caption(f"Database, read only: `{source.path}`")
+        if source.profile:
+            st.caption(f"Profile: {source.profile}")
+        if source.problem:
+            st.caption(f"Without configuration: {source.problem}")
+    return exchange
+
+
+def _banners(view: View) -> bool:
+    """Draw the warnings above every figure; say whether there is anything below them."""
+    series = series_of(view.snapshot)
+    if series.empty or not view.exchange:
+        empty_state(
+            "The database is empty",
+            "There are no candles yet.",
+            [
+                ("python download_data.py", "Fetch the history of the configured symbols:"),
+                ("python scheduler_run.py", "Or start the engine, which fetches as it goes:"),
+                ("make demo", "Or look around first, in a generated market, without network:"),
+            ],
+        )
+        return False
+    generated = synthetic(view.snapshot, view.exchange)
+    if generated:
+        st.warning("SYNTHETIC MARKET: every figure here is made of generated candles.", icon=":material/science:")
+    recent = newest_signals(view.snapshot, view.exchange, None, None, _RECENT)
+    if len(recent) and recent["verdict"].iloc[0] == "UNGATED":
+        st.info(
+            "UNGATED: no model is in force. Every candidate of the rules is shown; none was judged.",
+            icon=":material/lock_open:",
+        )
+    _freshness(view, series[series["exchange"] == view.exchange], generated)
+    return True
+
+
+def _freshness(view: View, series: pd.DataFrame, generated: bool) -> None:
+    complete = series["frontier_ms"].dropna()
+    complete = complete[complete > 0]
+    if complete.empty:
+        return
+    newest = int(complete.max())
+    moment = format_ms(newest, view.source.zone)
+    if generated or view.source.tape:
+        st.caption(f"{view.exchange}: candles up to {moment}, market time.")
+        return
+    age = wall_now_ms() - newest
+    if age > STALE_AFTER_MS:
+        st.warning(
+            f"Stale: the newest candle of {view.exchange} closed {moment}, {format_duration(age)} ago. "
+            "Is `python scheduler_run.py` running?",
+            icon=":material/schedule:",
+        )
+    else:
+        st.caption(f"{view.exchange}: candles up to {moment}, {format_duration(age)} ago.")
+
+
+def timeframes_in_order(timeframes: list[str]) -> list[str]:
+    """Return timeframes from short to long."""
+    return sorted(timeframes, key=timeframe_ms)

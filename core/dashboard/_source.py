@@ -1,0 +1,223 @@
+"""Where the viewer reads: which database, and its answers kept until the file changes.
+
+The law: only what is shown is read, each question opens and closes the database, and an answer is kept under the
+file's size and time of change, so that a new row is seen at the next refresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.config import load_config
+from core.errors import TraderError
+from core.results.rows import SIGNAL_COLUMNS, newest_policy, result_rows
+from core.schema import Candles
+from core.store.reader import Reader
+
+__all__ = [
+    "Snapshot",
+    "Source",
+    "candles_of",
+    "events_of",
+    "exchanges_of",
+    "find_source",
+    "heads_of",
+    "newest_signals",
+    "policies_of",
+    "rows_of",
+    "series_of",
+    "signal_of",
+    "snapshot_of",
+    "synthetic",
+    "trades_of",
+]
+
+_KEPT_S = 600  # an answer nobody asks for any more leaves memory after this many seconds
+_HEAD_COLUMNS = ["id", *SIGNAL_COLUMNS]
+TAPES = ("replay", "synthetic")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the viewer was pointed at.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The database.
+    profile : str
+        Name of the configuration's overlay; ``""`` without one.
+    zone : str
+        Time zone for display.
+    capital_usd : float or None
+        Start of the paper account; None when there is no configuration to say it.
+    tape : bool
+        Whether the configured market plays a tape, whose clock is not the wall's.
+    problem : str
+        Why there is no configuration, in one line; ``""`` when there is one.
+    """
+
+    path: Path
+    profile: str = ""
+    zone: str = "UTC"
+    capital_usd: float | None = None
+    tape: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A database at one moment: what answers are kept under.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    stamp : tuple of int
+        Differs whenever the content does.
+    """
+
+    path: str
+    stamp: tuple[int, ...]
+
+
+def find_source(environ: Mapping[str, str]) -> Source:
+    """Find the database the environment and the configuration name.
+
+    Parameters
+    ----------
+    environ : mapping
+        ``TRADER_DB`` is the database's path and wins; else ``app.db_path`` of the configuration ``TRADER_CONFIG``
+        (``config.yaml``) under the overlay ``config.<TRADER_PROFILE>.yaml`` beside it.
+
+    Raises
+    ------
+    ConfigError
+        There is no usable configuration and no ``TRADER_DB``.
+    """
+    base = Path(environ.get("TRADER_CONFIG") or "config.yaml")
+    profile = environ.get("TRADER_PROFILE", "")
+    overlays = [base.with_name(f"{base.stem}.{profile}{base.suffix}")] if profile else []
+    named = environ.get("TRADER_DB")
+    try:
+        config = load_config(base, environ, overlays)
+    except TraderError as error:
+        if not named:
+            raise
+        return Source(Path(named), profile, problem=str(error))
+    return Source(
+        path=Path(named or config.app.db_path),
+        profile=profile,
+        zone=config.app.timezone,
+        capital_usd=config.risk.capital_usd,
+        tape=config.exchange.id in TAPES,
+    )
+
+
+def snapshot_of(path: Path) -> Snapshot:
+    """Return the database as it is now, by size and time of change of the file and of its log."""
+    found: list[int] = []
+    for part in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = part.stat()
+        except FileNotFoundError:
+            found += [0, 0]
+        else:
+            found += [status.st_mtime_ns, status.st_size]
+    return Snapshot(str(path), tuple(found))
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def series_of(snapshot: Snapshot) -> pd.DataFrame:
+    """Return the stored series: exchange, symbol, timeframe and how far each is complete."""
+    return Reader(Path(snapshot.path)).series()
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def synthetic(snapshot: Snapshot, exchange: str) -> bool:
+    """Say whether an exchange's candles were generated."""
+    return Reader(Path(snapshot.path)).meta(f"synthetic:{exchange}") == "1"
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def newest_signals(
+    snapshot: Snapshot, exchange: str, symbol: str | None, timeframe: str | None, limit: int
+) -> pd.DataFrame:
+    """Return the newest signals, newest first, of one series or of all."""
+    only: dict[str, Any] = {"symbol": symbol, "timeframe": timeframe}
+    chosen = {name: value for name, value in only.items() if value is not None}
+    found = Reader(Path(snapshot.path)).signals(exchange=exchange, limit=limit, **chosen)
+    return found.sort_values(["decided_ms", "id"], ascending=False, kind="stable").reset_index(drop=True)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=16, show_spinner=False)
+def signal_of(snapshot: Snapshot, signal_id: int) -> pd.DataFrame:
+    """Return one signal, or no row."""
+    return Reader(Path(snapshot.path)).signals(ids=[signal_id])
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=16, show_spinner=False)
+def trades_of(snapshot: Snapshot, signal_ids: tuple[int, ...]) -> pd.DataFrame:
+    """Return the trades of some signals, under every exit policy."""
+    return Reader(Path(snapshot.path)).trades(signal_ids=list(signal_ids))
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=16, show_spinner=False)
+def events_of(snapshot: Snapshot, signal_id: int, exit_policy: str) -> pd.DataFrame:
+    """Return what happened to one trade, in order."""
+    return Reader(Path(snapshot.path)).events(signal_id=signal_id, exit_policy=exit_policy)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=8, show_spinner=False)
+def candles_of(
+    snapshot: Snapshot,
+    exchange: str,
+    symbol: str,
+    timeframe: str,
+    count: int,
+    span: tuple[int, int] | None = None,
+) -> Candles:
+    """Return the newest `count` candles, or those of a span of time, at most `count`."""
+    reader = Reader(Path(snapshot.path))
+    if span is None:
+        return reader.last_candles(exchange, symbol, timeframe, count)
+    found = reader.candles(exchange, symbol, timeframe, span[0], span[1])
+    return found.slice(max(0, len(found) - count))
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def exchanges_of(snapshot: Snapshot) -> list[str]:
+    """Return the exchanges that have rows, the one with the newest signal first."""
+    reader = Reader(Path(snapshot.path))
+    names = sorted(reader.series()["exchange"].unique())
+    newest = reader.signals(limit=1)
+    first = [str(name) for name in newest["exchange"]]
+    return first + [str(name) for name in names if name not in first]
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
+def heads_of(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
+    """Return every signal of an exchange without its long texts."""
+    return Reader(Path(snapshot.path)).signals(exchange=exchange)[_HEAD_COLUMNS]
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
+def policies_of(snapshot: Snapshot, exchange: str) -> list[str]:
+    """Return the exit policies that have trades on an exchange, the newest first."""
+    trades = Reader(Path(snapshot.path)).trades(exchange=exchange)
+    newest = newest_policy(trades)
+    return [newest, *sorted(set(trades["exit_policy"]) - {newest})] if newest else []
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def rows_of(snapshot: Snapshot, exchange: str, plan_hash: str, exit_policy: str) -> pd.DataFrame:
+    """Return the result rows of one plan under one exit policy."""
+    heads = heads_of(snapshot, exchange)
+    trades = Reader(Path(snapshot.path)).trades(exchange=exchange, exit_policy=exit_policy)
+    return result_rows(trades, heads[heads["plan_hash"] == plan_hash])

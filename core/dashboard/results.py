@@ -1,0 +1,251 @@
+"""Results: what became of the signals, how sure that is, and what it rests on.
+
+The law: one plan and one exit policy at a time, counted by `core.results` alone; below enough trades there is a
+warning where a figure would stand.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.clock import format_ms
+from core.dashboard._charts import GOOD, UP
+from core.dashboard._columns import EXIT_COLUMNS, GROUP_COLUMNS, TRADE_COLUMNS
+from core.dashboard._curves import curve_chart, interval_chart
+from core.dashboard._shared import View, empty_state, show
+from core.dashboard._source import heads_of, policies_of, rows_of
+from core.results.equity import account_curve, equal_stake_curve, equity_frame
+from core.results.metrics import Metric, account_metrics, conclusion, metrics
+from core.results.rows import closed_rows, plan_table, taken_rows
+from core.results.statistics import STATUSES, Summary, summarize
+from core.results.tables import BREAKDOWNS, breakdown, exit_reason_table, trades_table
+
+__all__ = ["page"]
+
+_TILES_A_ROW = 3
+_HEADLINES = 6  # the first figures stand as tiles, the others in the table below them
+
+
+def page() -> None:
+    """Draw the page."""
+    show(_body)
+
+
+def _body(view: View) -> None:
+    heads = heads_of(view.snapshot, view.exchange)
+    if heads.empty:
+        _nothing("No signals yet", "There is nothing to count before the rules have found candidates.")
+        return
+    chosen = _choose(view, heads)
+    if chosen is None:
+        _nothing("No trades yet", "The signals on record have not been played on one-minute candles.")
+        return
+    rows = rows_of(view.snapshot, view.exchange, *chosen)
+    if rows.empty:
+        _nothing("No trades under this choice", "No signal of this plan was played under this exit policy.")
+        return
+    everything, taken = summarize(rows), summarize(taken_rows(rows))
+    st.markdown(f"**{conclusion(everything)}**")
+    _counts(everything)
+    _side_by_side(everything, taken)
+    _equity(view, rows)
+    _exits(rows)
+    _groups(rows)
+    _trades(rows)
+
+
+def _nothing(title: str, text: str) -> None:
+    empty_state(
+        title,
+        text,
+        [
+            ("python retro_scan.py --start 2024-01-01", "Scan the stored history and play what is found:"),
+            ("python scheduler_run.py", "Or start the engine, which does so as time passes:"),
+            ("make demo", "Or look around first, in a generated market, without network:"),
+        ],
+    )
+
+
+def _choose(view: View, heads: pd.DataFrame) -> tuple[str, str] | None:
+    """Return the plan and the exit policy to count; the newest ones unless chosen otherwise."""
+    policies = policies_of(view.snapshot, view.exchange)
+    if not policies:
+        return None
+    plans = plan_table(heads)
+
+    names = {
+        str(plan): f"{plan} ({n:,} signals to {format_ms(int(last))[:10]})"
+        for plan, n, last in zip(plans.index, plans["n"], plans["last_ms"], strict=True)
+    }
+
+    left, right = st.columns(2)
+    with left:
+        plan = st.selectbox(
+            "Plan",
+            list(names),
+            format_func=lambda plan: names[plan],
+            key="plan",
+            help="Signals made with the same parameters of setup, costs and validity. Other parameters are other "
+            "trades and are not mixed in.",
+        )
+    with right:
+        policy = st.selectbox(
+            "Exit policy",
+            policies,
+            key="policy",
+            help="How positions are left, with its execution and cost parameters.",
+        )
+    return str(plan), str(policy)
+
+
+def _counts(summary: Summary) -> None:
+    told = ", ".join(f"{status.lower()} {summary.counts[status]:,}" for status in STATUSES)
+    period = ""
+    if summary.n_closed:
+        period = f" From {format_ms(summary.first_ms)} to {format_ms(summary.last_ms)}."
+    st.caption(f"Candidates: {told}.{period} Judged in sample: left out.")
+
+
+def _tile(metric: Metric) -> None:
+    value = metric.value if metric.enough else ":gray[not enough data]"
+    st.caption(metric.label, help=metric.explanation)
+    st.markdown(f"### {value}" if metric.enough else f"##### {value}")
+    st.caption(metric.detail)
+
+
+def _side_by_side(everything: Summary, taken: Summary) -> None:
+    all_metrics, taken_metrics = metrics(everything), metrics(taken)
+    left, right = st.columns(2)
+    for column, title, text, shown in (
+        (left, "All candidates", "The shadow book: every candidate played alone, taken or not.", all_metrics),
+        (right, "Taken", "Those that passed the gate, the size rule and the risk limits.", taken_metrics),
+    ):
+        with column, st.container(border=True):
+            st.subheader(title, anchor=False)
+            st.caption(text)
+            for first in range(0, _HEADLINES, _TILES_A_ROW):
+                for place, metric in zip(st.columns(_TILES_A_ROW), shown[first : first + _TILES_A_ROW], strict=False):
+                    with place:
+                        _tile(metric)
+    with st.expander("Every figure, and what it means"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Figure": [metric.label for metric in all_metrics],
+                    "All candidates": [metric.value for metric in all_metrics],
+                    "Interval, count": [metric.detail for metric in all_metrics],
+                    "Taken": [metric.value for metric in taken_metrics],
+                    "Interval, count ": [metric.detail for metric in taken_metrics],
+                    "Meaning": [metric.explanation for metric in all_metrics],
+                }
+            ),
+            hide_index=True,
+        )
+
+
+def _equity(view: View, rows: pd.DataFrame) -> None:
+    capital = view.source.capital_usd
+    st.subheader("Equity", anchor=False)
+    left, right = st.columns(2)
+    with left:
+        stakes = equal_stake_curve(rows)
+        st.markdown("**Equal stakes, all candidates**")
+        st.caption("Sum of all results when each candidate is made with the same amount of money.")
+        if len(stakes.ts_ms):
+            st.echarts_chart(
+                curve_chart(stakes, "Result, USD", UP, percent=False),
+                height=380,
+                key="equal-stakes",
+                alt="Equal-stake result over time with its drawdown",
+            )
+        else:
+            st.info("No closed trade yet.")
+    with right:
+        st.markdown("**Paper account, taken trades**")
+        if capital is None:
+            st.info(f"The account needs the configuration (risk.capital_usd). {view.source.problem}")
+        else:
+            account = account_curve(rows, capital)
+            for metric in account_metrics(account):
+                st.caption(f"{metric.label}: {metric.value}, {metric.detail}", help=metric.explanation)
+            if len(account.ts_ms):
+                st.echarts_chart(
+                    curve_chart(account, "Account, USD", GOOD, percent=True),
+                    height=380,
+                    key="account",
+                    alt="Paper account over time with its drawdown",
+                )
+            else:
+                st.info("No taken trade is closed yet.")
+    if len(closed_rows(rows)):
+        st.download_button(
+            "Equity as CSV",
+            data=lambda: equity_frame(rows, capital).to_csv(index=False),
+            file_name="equity.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _exits(rows: pd.DataFrame) -> None:
+    st.subheader("How they ended", anchor=False)
+    st.dataframe(
+        exit_reason_table(rows),
+        hide_index=True,
+        placeholder="",
+        column_config=EXIT_COLUMNS,
+    )
+
+
+def _groups(rows: pd.DataFrame) -> None:
+    st.subheader("Split by", anchor=False)
+    by = st.segmented_control(
+        "Split by",
+        list(BREAKDOWNS),
+        default="timeframe",
+        format_func=lambda name: BREAKDOWNS[name],
+        key="split",
+        label_visibility="collapsed",
+        required=True,
+    )
+    table = breakdown(rows, str(by))
+    if table.empty:
+        st.info("No closed trade yet.")
+        return
+    thin = table["enough"] == 0
+    shown = table.drop(columns="enough").copy()
+    figures = ["win_rate", "win_low", "win_high", "expectancy_r", "r_low", "r_high"]
+    shown[figures] = shown[figures].mask(thin)
+    shown["note"] = ["not enough data" if few else "" for few in thin]
+    if (~thin).any():
+        st.echarts_chart(
+            interval_chart(table),
+            height=96 + 34 * int((~thin).sum()),
+            key=f"groups-{by}",
+            alt="Expectancy of each group with its interval",
+        )
+    st.dataframe(shown, hide_index=True, placeholder="", column_config=GROUP_COLUMNS)
+    st.caption(
+        "Intervals are 95 % and hold for one group looked at by itself. The best of many groups looks good by chance: "
+        "of twenty without any edge, one is expected outside its interval."
+    )
+
+
+def _trades(rows: pd.DataFrame) -> None:
+    st.subheader("Trades", anchor=False)
+    only = st.segmented_control(
+        "Trades", ["All", "Taken", "Closed"], default="All", key="only", label_visibility="collapsed", required=True
+    )
+    chosen = {"All": rows, "Taken": taken_rows(rows), "Closed": closed_rows(rows)}[str(only)]
+    table = trades_table(chosen)
+    st.dataframe(table, hide_index=True, placeholder="", height=420, column_config=TRADE_COLUMNS)
+    st.download_button(
+        "Trades as CSV",
+        data=lambda: table.to_csv(index=False),
+        file_name="trades.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -1,0 +1,256 @@
+"""Signals & Candles: the newest signals, and the chosen one on its candles with everything that became of it.
+
+The law: what is shown of a signal is what is stored of it; nothing is computed again here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.clock import format_ms, timeframe_ms
+from core.dashboard._card import signal_card
+from core.dashboard._charts import candle_chart
+from core.dashboard._columns import SIGNAL_COLUMNS
+from core.dashboard._overlay import plan_leg, plan_overlay
+from core.dashboard._shared import View, empty_state, show
+from core.dashboard._source import candles_of, events_of, newest_signals, series_of, signal_of, trades_of
+from core.results.rows import newest_policy
+from core.schema import Candles
+
+__all__ = ["page"]
+
+_WINDOWS = [300, 600, 1500, 3000]
+_LISTED = 200  # newest signals in the table and in the choice
+_BEFORE, _AFTER = 80, 40  # candles shown around a chosen signal
+_NONE = 0
+_PICK = "signal_pick"
+
+
+def page() -> None:
+    """Draw the page."""
+    show(_body)
+
+
+def _body(view: View) -> None:
+    picked = _picked(view)
+    _follow(picked)
+    symbol, timeframe, window = _controls(view)
+    if picked is not None and (picked["symbol"], picked["timeframe"]) != (symbol, timeframe):
+        picked = None
+    listed = _list_and_choice(view, symbol, timeframe, picked)
+    policy = ""
+    trades = pd.DataFrame()
+    if picked is not None:
+        trades = trades_of(view.snapshot, (int(picked["id"]),))
+        policy = _choose_policy(trades)
+    _chart(view, symbol, timeframe, window, picked, trades, policy)
+    if picked is None:
+        st.caption("Choose a signal above to see its levels, the leg it came from and what became of it.")
+    else:
+        signal_card(view, picked, trades, policy)
+    _table(view, listed, picked)
+
+
+def _picked(view: View) -> pd.Series | None:
+    """Return the signal that was chosen, by hand or in the address."""
+    if _PICK not in st.session_state:
+        asked = st.query_params.get("signal", "")
+        st.session_state[_PICK] = int(asked) if asked.isdigit() and len(asked) < 16 else _NONE
+    number = int(st.session_state[_PICK] or _NONE)
+    found = signal_of(view.snapshot, number) if number else pd.DataFrame()
+    if found.empty or found["exchange"].iloc[0] != view.exchange:
+        st.session_state[_PICK] = _NONE
+        return None
+    return found.iloc[0]
+
+
+def _follow(picked: pd.Series | None) -> None:
+    """Show the series of a signal that has just been chosen."""
+    number = _NONE if picked is None else int(picked["id"])
+    if number != st.session_state.get("followed", _NONE):
+        st.session_state["followed"] = number
+        if picked is not None:
+            st.session_state["symbol"], st.session_state["timeframe"] = picked["symbol"], picked["timeframe"]
+
+
+def _controls(view: View) -> tuple[str, str, int]:
+    series = series_of(view.snapshot)
+    series = series[series["exchange"] == view.exchange]
+    newest = newest_signals(view.snapshot, view.exchange, None, None, 1)
+    symbols = sorted(series["symbol"].unique())
+    first = newest["symbol"].iloc[0] if len(newest) else symbols[0]
+    left, middle, right = st.columns([3, 3, 2])
+    _remember("symbol", symbols, first if first in symbols else symbols[0])
+    symbol = left.selectbox("Symbol", symbols, key="symbol", on_change=_let_go)
+    timeframes = sorted(series.loc[series["symbol"] == symbol, "timeframe"].unique(), key=timeframe_ms)
+    wanted = newest["timeframe"].iloc[0] if len(newest) else "15m"
+    _remember("timeframe", timeframes, wanted if wanted in timeframes else timeframes[-1])
+    timeframe = middle.selectbox("Timeframe", timeframes, key="timeframe", on_change=_let_go)
+    window = right.selectbox("Candles", _WINDOWS, index=1, key="window", help="How many of the newest are read.")
+    st.query_params["symbol"], st.query_params["timeframe"] = str(symbol), str(timeframe)
+    return str(symbol), str(timeframe), int(window)
+
+
+def _remember(key: str, options: list[str], fallback: str) -> None:
+    """Give a choice its value: what it was, else what the address says, else `fallback`."""
+    if st.session_state.get(key) not in options:
+        asked = st.query_params.get(key)
+        st.session_state[key] = asked if asked in options else fallback
+
+
+def _let_go() -> None:
+    st.session_state[_PICK] = _NONE
+
+
+def _label(signals: dict[int, Any], number: int, zone: str) -> str:
+    if number == _NONE:
+        return "None: the newest candles"
+    signal = signals[number]
+    return f"#{number}  {signal['direction']}  {format_ms(int(signal['decided_ms']), zone)}  {signal['verdict']}"
+
+
+def _list_and_choice(view: View, symbol: str, timeframe: str, picked: pd.Series | None) -> pd.DataFrame:
+    listed = newest_signals(view.snapshot, view.exchange, symbol, timeframe, _LISTED)
+    signals: dict[int, Any] = {int(row["id"]): row for _, row in listed.iterrows()}
+    if picked is not None:
+        signals.setdefault(int(picked["id"]), picked)
+    st.selectbox(
+        f"Signal of {symbol} {timeframe}",
+        [_NONE, *signals],
+        key=_PICK,
+        format_func=lambda number: _label(signals, number, view.source.zone),
+        help="A signal is a plan the rules proposed: entry, stop and targets. Every one is kept, taken or not.",
+    )
+    chosen = int(st.session_state[_PICK])
+    if chosen != _NONE:
+        st.query_params["signal"] = str(chosen)
+    elif "signal" in st.query_params:
+        del st.query_params["signal"]
+    return listed
+
+
+def _choose_policy(trades: pd.DataFrame) -> str:
+    policies = sorted(trades["exit_policy"].unique())
+    if len(policies) < 2:
+        return policies[0] if policies else ""
+    newest = policies.index(newest_policy(trades))
+    return str(st.selectbox("Played under exit policy", policies, index=newest, key="card_policy"))
+
+
+def _span(signal: pd.Series, end_ms: int) -> tuple[int, int]:
+    """Return the time to show around a signal: from before its leg to after its end."""
+    step = timeframe_ms(str(signal["timeframe"]))
+    leg = plan_leg(str(signal["plan"]))
+    first = leg[0][0] if leg else int(signal["ts_ms"])
+    return first - _BEFORE * step, end_ms + _AFTER * step
+
+
+def _end_of(signal: pd.Series, trades: pd.DataFrame, policy: str) -> int:
+    """Return where a plan ends on the chart: with its trade, else with its validity."""
+    mine = trades[trades["exit_policy"] == policy] if policy else trades
+    if mine.empty:
+        return int(signal["valid_until_ms"])
+    trade = mine.iloc[0]
+    if trade["status"] == "OPEN":
+        return int(trade["next_ms"])
+    return int(trade["closed_ms"]) or int(signal["valid_until_ms"])
+
+
+def _chart(
+    view: View,
+    symbol: str,
+    timeframe: str,
+    window: int,
+    picked: pd.Series | None,
+    trades: pd.DataFrame,
+    policy: str,
+) -> None:
+    end_ms = 0 if picked is None else _end_of(picked, trades, policy)
+    span = None if picked is None else _span(picked, end_ms)
+    candles: Candles = candles_of(view.snapshot, view.exchange, symbol, timeframe, window, span)
+    if len(candles) == 0:
+        empty_state(
+            f"No {timeframe} candles of {symbol}",
+            "The candles of this time are not stored.",
+            [("python download_data.py", "Fetch the history of the configured symbols:")],
+        )
+        return
+    overlay = []
+    if picked is not None:
+        events = events_of(view.snapshot, int(picked["id"]), policy)
+        overlay = plan_overlay(candles, timeframe, picked, end_ms, events)
+    marks = newest_signals(view.snapshot, view.exchange, symbol, timeframe, _LISTED)
+    number = 0 if picked is None else int(picked["id"])
+    st.echarts_chart(
+        candle_chart(candles, timeframe, marks, overlay, zoom_start=0 if number else 60),
+        height=560,
+        key=f"candles-{symbol}-{timeframe}-{number}",
+        alt=f"Candles of {symbol} {timeframe} with volume and signals",
+    )
+    st.caption("Times are UTC. A candle that is missing was not traded or not recorded; none is made up.")
+
+
+def _take_row(ids: list[int], key: str) -> None:
+    rows = st.session_state[key]["selection"]["rows"]
+    st.session_state[_PICK] = ids[rows[0]] if rows else _NONE
+
+
+def _table(view: View, listed: pd.DataFrame, picked: pd.Series | None) -> None:
+    st.subheader("Newest signals", anchor=False)
+    scope = st.segmented_control(
+        "Signals of", ["This series", "All series"], default="This series", key="scope", label_visibility="collapsed"
+    )
+    if scope == "All series":
+        listed = newest_signals(view.snapshot, view.exchange, None, None, _LISTED)
+    if listed.empty:
+        empty_state(
+            "No signals yet",
+            "No candidate of the rules is on record here. Retro scan looks for them in the stored candles.",
+            [
+                ("python retro_scan.py --start 2024-01-01", "Scan the stored history:"),
+                ("python scheduler_run.py", "Or start the engine, which scans each candle as it closes:"),
+            ],
+        )
+        return
+    ids = [int(number) for number in listed["id"]]
+    trades = trades_of(view.snapshot, tuple(ids))
+    number = _NONE if picked is None else int(picked["id"])
+    rows = [ids.index(number)] if number in ids else []
+    key = f"table-{scope}-{number}-{ids[0]}"
+    st.dataframe(
+        _lines(listed, trades),
+        hide_index=True,
+        key=key,
+        on_select=lambda: _take_row(ids, key),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": rows}},
+        column_config=SIGNAL_COLUMNS,
+        placeholder="",
+        height=min(420, 38 + 35 * len(listed)),
+    )
+    st.caption(f"The newest {len(listed)}, by the time of decision. Choose a row to see it on the chart.")
+
+
+def _lines(listed: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
+    mine = trades[trades["exit_policy"] == newest_policy(trades)]
+    joined = listed.merge(mine, left_on="id", right_on="signal_id", how="left")
+    return pd.DataFrame(
+        {
+            "id": joined["id"],
+            "decided": pd.to_datetime(joined["decided_ms"], unit="ms", utc=True),
+            "symbol": joined["symbol"],
+            "timeframe": joined["timeframe"],
+            "direction": joined["direction"],
+            "verdict": joined["verdict"],
+            "taken": joined["taken"] == 1,
+            "status": joined["status"],
+            "exit_reason": joined["exit_reason"],
+            "r_multiple": joined["r_multiple"].where(joined["status"].isin(["OPEN", "CLOSED"])),
+            "confidence": joined["confidence"],
+            "ml_p": joined["ml_p"],
+            "ev_pct": joined["ev_pct"],
+        }
+    )

@@ -1,0 +1,241 @@
+"""The book: frames of trades in, the same frames further on out, with what happened on the way.
+
+The law: `play` is a pure function; feeding the candles in any slices, with its frames stored and read
+back between, gives the same rows as feeding them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.clock import MINUTE_MS, timeframe_ms
+from core.execution.costs import CostModel
+from core.execution.funding import FundingMarks
+from core.execution.kernel import (
+    CLOSED,
+    DEFAULT,
+    EXPIRED,
+    KINDS,
+    OPEN,
+    ORDERS,
+    RECORDED,
+    SOURCES,
+    STATUSES,
+    play_trades,
+)
+from core.execution.rules import ExecutionRules
+from core.execution.tables import CANDLE, MARK, PLAN, TARGET, TERMS, TRADE, Record, Table, table
+from core.ports import ExitPlan
+from core.schema import TRADE_EVENTS, TRADES, Candles, IntArray, conform
+
+__all__ = ["new_trades", "play"]
+
+_DIRECTIONS = ("long", "short")
+_WORDS = {"status": STATUSES, "exit_reason": KINDS}
+
+
+def new_trades(signals: pd.DataFrame, exit_policy: str, rules: ExecutionRules) -> pd.DataFrame:
+    """Return a waiting trade for each signal.
+
+    Parameters
+    ----------
+    signals : pandas.DataFrame
+        With id, decided_ms and sl.
+    exit_policy : str
+        ``name@hash8``.
+    rules : ExecutionRules
+        The entry delay says which candle is the first an order can meet.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `schema.TRADES`, status PENDING, row by row with `signals`.
+    """
+    unknown = dict.fromkeys(("fill_price", "exit_price", "extreme"), np.nan)
+    texts = {"status": STATUSES[0], "blocked_by": "", "exit_reason": "", "exit_policy": exit_policy}
+    known = {
+        "signal_id": signals["id"].to_numpy(),
+        "stop": signals["sl"].to_numpy(),
+        "next_ms": _first_candle_ms(signals, rules),
+    }
+    columns = {name: known.get(name, texts.get(name, unknown.get(name, 0))) for name in TRADES}
+    return conform(pd.DataFrame(columns, index=range(len(signals))), TRADES)
+
+
+def play(
+    trades: pd.DataFrame,
+    signals: pd.DataFrame,
+    exit_plan: ExitPlan,
+    candles: Candles,
+    frontier_ms: int,
+    rules: ExecutionRules,
+    costs: CostModel,
+    marks: FundingMarks,
+    delisted: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Play the unfinished trades of one series up to its frontier.
+
+    Parameters
+    ----------
+    trades : pandas.DataFrame
+        Columns `schema.TRADES`, as `new_trades` or an earlier call returned them.
+    signals : pandas.DataFrame
+        Columns `schema.SIGNALS`, row by row with `trades`.
+    exit_plan : ExitPlan
+        Row by row with `trades`.
+    candles : Candles
+        Closed base candles of the series that hold all from the earliest ``next_ms`` on; earlier ones do not count.
+    frontier_ms : int
+        Candles with ``ts`` at or after it are not played.
+    rules : ExecutionRules
+    costs : CostModel
+    marks : FundingMarks
+        All settlements since the earliest fill; `no_marks()` on spot.
+    delisted : bool
+        The market ended at the last of `candles`: what is held leaves at that close, what waits is cancelled.
+
+    Returns
+    -------
+    trades : pandas.DataFrame
+        A new frame with the rows of `trades`, in their order; finished ones as they were.
+    events : pandas.DataFrame
+        Columns `schema.TRADE_EVENTS`: what happened in this call, by trade, then time.
+
+    Raises
+    ------
+    ValueError
+        Rows that do not belong together, a word or a target fraction the kernel does not know, or a delisted
+        market without any candle for a position to leave at.
+
+    Notes
+    -----
+    While a trade is OPEN its figures are those realised so far: gross of the legs closed, fees and funding paid.
+    """
+    _check_rows(trades, signals, exit_plan)
+    seen = candles.between(None, frontier_ms)
+    if delisted and not len(seen) and (trades["status"] == STATUSES[OPEN]).any():
+        raise ValueError("play: a delisted market needs its last candle for a position to leave at")
+    state = _trades_to_state(trades)
+    unfinished = state["status"] <= OPEN
+    long, short = _candles_to_sides(seen)
+    size, events = play_trades(
+        state,
+        _signals_to_plans(signals, exit_plan, rules),
+        table(TARGET, exit_plan.target_price.shape, price=exit_plan.target_price, fraction=exit_plan.target_fraction),
+        np.array(exit_plan.exit_at_ms, dtype=np.int64),
+        long,
+        short,
+        table(
+            MARK, len(marks), ts=marks.ts, rate_pct=marks.rate_pct, source=np.where(marks.recorded, RECORDED, DEFAULT)
+        ),
+        _terms(frontier_ms, delisted, rules, costs),
+    )
+    return _state_to_trades(state, trades, signals, rules, unfinished), _events_to_frame(events[:size], trades)
+
+
+def _terms(frontier_ms: int, delisted: bool, rules: ExecutionRules, costs: CostModel) -> Record:
+    terms = table(
+        TERMS,
+        1,
+        frontier_ms=frontier_ms,
+        delisted=delisted,
+        through=rules.fill == "through",
+        conservative=rules.bar_policy == "conservative",
+        cancel_if_missed=rules.cancel_if_missed,
+        resting_pct=costs.resting_pct,
+        crossing_pct=costs.crossing_pct,
+        slippage=costs.slippage_pct / 100.0,
+    )
+    return terms[0]
+
+
+def _first_candle_ms(signals: pd.DataFrame, rules: ExecutionRules) -> IntArray:
+    decided_ms: IntArray = signals["decided_ms"].to_numpy(dtype="int64")
+    return decided_ms + rules.entry_delay_candles * MINUTE_MS
+
+
+def _check_rows(trades: pd.DataFrame, signals: pd.DataFrame, exit_plan: ExitPlan) -> None:
+    n = len(trades)
+    if len(signals) != n or len(exit_plan.n_targets) != n:
+        raise ValueError(
+            f"play: {n} trades, {len(signals)} signals, {len(exit_plan.n_targets)} exit plans; expected one each"
+        )
+    if not np.array_equal(trades["signal_id"].to_numpy(), signals["id"].to_numpy()):
+        raise ValueError("play: trades.signal_id and signals.id differ; expected the same rows in the same order")
+    before_last = np.arange(exit_plan.target_fraction.shape[1]) < exit_plan.n_targets[:, None] - 1
+    part = np.where(before_last, exit_plan.target_fraction, 0.0)
+    if not ((part >= 0.0).all() and (part.sum(axis=1) < 1.0).all()):
+        raise ValueError("play: the fractions of all targets but the last must be >= 0 and leave something to the last")
+
+
+def _codes(words: pd.Series[str], known: Sequence[str], column: str) -> IntArray:
+    codes: IntArray = pd.Index(known).get_indexer(pd.Index(words)).astype(np.int64)
+    if (codes < 0).any():
+        word = words.iloc[int(np.argmin(codes))]
+        raise ValueError(f"play: {column} {word!r}; expected one of {', '.join(map(repr, known))}")
+    return codes
+
+
+def _candles_to_sides(candles: Candles) -> tuple[Table, Table]:
+    """Return the candles as a long and as a short sees them."""
+    n, ts, o, h, low, c = len(candles), candles.ts, candles.open, candles.high, candles.low, candles.close
+    long = table(CANDLE, n, ts=ts, open=o, high=h, low=low, close=c)
+    return long, table(CANDLE, n, ts=ts, open=-o, high=-low, low=-h, close=-c)
+
+
+def _signals_to_plans(signals: pd.DataFrame, plan: ExitPlan, rules: ExecutionRules) -> Table:
+    lengths_ms = {word: timeframe_ms(word) for word in signals["timeframe"].unique()}
+    return table(
+        PLAN,
+        len(signals),
+        sign=np.where(_codes(signals["direction"], _DIRECTIONS, "direction") == 0, 1.0, -1.0),
+        order=_codes(signals["order_type"], ORDERS, "order_type"),
+        start_ms=_first_candle_ms(signals, rules),
+        hold_ms=plan.max_hold_candles * signals["timeframe"].map(lengths_ms).to_numpy(dtype="int64"),
+        exit_from=plan.exit_at_from[:-1],
+        exit_to=plan.exit_at_from[1:],
+        **{name: signals[name] for name in ("decided_ms", "valid_until_ms", "entry", "sl", "tp1", "atr")},
+        **{name: getattr(plan, name) for name in ("n_targets", "be_after", "trail_kind", "trail_mult", "trail_after")},
+    )
+
+
+def _trades_to_state(trades: pd.DataFrame) -> Table:
+    words = {name: _codes(trades[name], known, name) for name, known in _WORDS.items()}
+    return table(TRADE, len(trades), **{name: trades[name] for name in TRADE.names or () if name not in words}, **words)
+
+
+def _state_to_trades(
+    state: Table, trades: pd.DataFrame, signals: pd.DataFrame, rules: ExecutionRules, played: npt.NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Return `trades` with the new state; finished rows keep every bit of theirs."""
+    pnl_pct = state["gross_pct"] - state["fees_pct"] - state["funding_pct"]
+    entry = signals["entry"].to_numpy(dtype="float64")
+    planned_pct = 100.0 * np.abs(entry - signals["sl"].to_numpy(dtype="float64")) / entry
+    # An order that expires is known to have at that moment; what a candle did, at its close.
+    ends_with_candle = (state["status"] >= CLOSED) & (state["status"] != EXPIRED)
+    news = {name: state[name] for name in TRADE.names or ()} | {
+        name: np.array(known, dtype=object)[state[name]] for name, known in _WORDS.items()
+    }
+    news |= {
+        "known_ms": state["closed_ms"] + np.where(ends_with_candle, MINUTE_MS, 0),
+        "tp1_hit": state["next_target"] > 0,
+        "pnl_pct": pnl_pct,
+        "pnl_usd": pnl_pct / 100.0 * rules.usd_per_trade,
+        "r_multiple": pnl_pct / planned_pct,
+    }
+    merged = {name: np.where(played, news[name], trades[name]) if name in news else trades[name] for name in TRADES}
+    return conform(pd.DataFrame({name: np.asarray(column) for name, column in merged.items()}), TRADES)
+
+
+def _events_to_frame(events: Table, trades: pd.DataFrame) -> pd.DataFrame:
+    columns = {name: events[name] for name in ("seq", "ts_ms", "price", "fraction", "fee_pct", "rate_pct")} | {
+        "signal_id": trades["signal_id"].to_numpy()[events["row"]],
+        "exit_policy": trades["exit_policy"].to_numpy(dtype=object)[events["row"]],
+        "kind": np.array(KINDS, dtype=object)[events["kind"]],
+        "source": np.array(SOURCES, dtype=object)[events["source"]],
+    }
+    return conform(pd.DataFrame(columns), TRADE_EVENTS)

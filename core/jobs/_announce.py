@@ -1,0 +1,153 @@
+"""What is announced: outbox rows for new signals and for what became of them.
+
+The law: a row is written in the transaction of what it announces and holds ids, not words; its key names
+the thing announced, so announcing twice queues once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from core.clock import MINUTE_MS
+from core.config import Config
+from core.gate import PASSED
+from core.results.explain import CLOSINGS, UNFILLED
+
+__all__ = ["EVENT", "NEW_SIGNAL", "NOTE", "event_rows", "new_signal_rows", "note_rows"]
+
+NEW_SIGNAL, EVENT, NOTE = "new_signal", "trade_event", "note"
+
+_UPDATES = frozenset({"FILL", "TARGET", *UNFILLED})
+
+
+def new_signal_rows(
+    signals: pd.DataFrame, trades: pd.DataFrame, config: Config, channels: Sequence[str], now_ms: int
+) -> list[dict[str, Any]]:
+    """Return the rows that announce new signals.
+
+    Announced are live signals that passed (or were not gated), that no limit and no minimum size
+    refused, and that are not late: after `notify.late_minutes` the levels may be history.
+
+    Parameters
+    ----------
+    signals : pandas.DataFrame
+        Columns `schema.SIGNALS`, ids known.
+    trades : pandas.DataFrame
+        Their trades, with `taken` decided.
+    config : Config
+    channels : sequence of str
+        Who is told.
+    now_ms : int
+        Market time.
+
+    Returns
+    -------
+    list of dict
+        Outbox rows, in the order of `signals`.
+    """
+    if signals.empty or not config.notify.telegram.send_on.new_signal:
+        return []
+    fresh = now_ms - signals["decided_ms"] <= config.notify.late_minutes * MINUTE_MS
+    chosen = signals[_announceable(signals, trades) & fresh]
+    return [
+        _row(f"new:{signal['key']}", channel, NEW_SIGNAL, signal["id"], "", _levels(signal), now_ms)
+        for signal in chosen.to_dict("records")
+        for channel in channels
+    ]
+
+
+def event_rows(
+    events: pd.DataFrame,
+    trades: pd.DataFrame,
+    signals: pd.DataFrame,
+    config: Config,
+    channels: Sequence[str],
+    now_ms: int,
+) -> list[dict[str, Any]]:
+    """Return the rows that tell what became of announced signals: filled, target, order void, closed.
+
+    A late event is queued all the same, and says so when it is sent: whoever placed the order still
+    has to act. Those of signals that were never announced are left out on delivery.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Columns `schema.TRADE_EVENTS`, new ones.
+    trades, signals : pandas.DataFrame
+        The trades and signals they belong to; repeated rows do not matter.
+    config : Config
+    channels : sequence of str
+        Who is told.
+    now_ms : int
+        Market time.
+
+    Returns
+    -------
+    list of dict
+        Outbox rows, trade by trade in the order things happened.
+    """
+    switches = config.notify.telegram.send_on
+    kinds = (_UPDATES if switches.trade_update else frozenset()) | (set(CLOSINGS) if switches.closed_trade else set())
+    if events.empty or trades.empty or signals.empty:
+        return []
+    keys = dict(zip(signals["id"], signals["key"], strict=True))
+    eligible = set(signals.loc[_announceable(signals, trades), "id"])
+    taken = set(trades.loc[trades["taken"] == 1, ["signal_id", "exit_policy"]].itertuples(index=False, name=None))
+    told = events[events["kind"].isin(list(kinds))].sort_values(
+        ["ts_ms", "signal_id", "exit_policy", "seq"], kind="stable"
+    )
+    rows: list[dict[str, Any]] = []
+    for event in told.to_dict("records"):
+        signal_id, exit_policy, seq = event["signal_id"], event["exit_policy"], int(event["seq"])
+        if signal_id not in eligible or (signal_id, exit_policy) not in taken:
+            continue
+        facts = {"seq": seq, "event": event["kind"], "ts_ms": int(event["ts_ms"])}
+        key = f"event:{keys[signal_id]}:{exit_policy}:{seq}"
+        rows += [_row(key, channel, EVENT, signal_id, exit_policy, facts, now_ms) for channel in channels]
+    return rows
+
+
+def note_rows(key: str, text: str, channels: Sequence[str], now_ms: int) -> list[dict[str, Any]]:
+    """Return the rows of a message of the engine itself, such as the weekly summary or a warning.
+
+    Parameters
+    ----------
+    key : str
+        What it is about, so that it is said once: ``weekly:2024-W07``.
+    text : str
+        Plain words.
+    channels : sequence of str
+        Who is told.
+    now_ms : int
+        Market time.
+    """
+    return [_row(f"note:{key}", channel, NOTE, 0, "", {"text": text}, now_ms) for channel in channels]
+
+
+def _announceable(signals: pd.DataFrame, trades: pd.DataFrame) -> pd.Series:
+    taken = trades.loc[trades["taken"] == 1, "signal_id"]
+    return (signals["origin"] == "live") & signals["verdict"].isin(list(PASSED)) & signals["id"].isin(taken)
+
+
+def _levels(signal: dict[Any, Any]) -> dict[str, float]:
+    return {name: float(signal[name]) for name in ("entry", "sl", "tp1", "tp2") if math.isfinite(signal[name])}
+
+
+def _row(
+    key: str, channel: str, kind: str, signal_id: Any, exit_policy: str, facts: dict[str, Any], now_ms: int
+) -> dict[str, Any]:
+    return {
+        "key": f"{key}:{channel}",
+        "channel": channel,
+        "kind": kind,
+        "signal_id": int(signal_id),
+        "exit_policy": exit_policy,
+        "payload": json.dumps(facts, sort_keys=True),
+        "created_ms": now_ms,
+        "next_try_ms": now_ms,
+    }

@@ -1,0 +1,88 @@
+"""What a job is given, and what it gives back.
+
+The law: a job is `run(desk, now_ms) -> Report`. It finds everything it needs on the desk, asks no clock,
+and keeps nothing between runs but `memory`, which can always be made again from the database.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.config import Config
+from core.execution.costs import CostModel
+from core.execution.rules import ExecutionRules
+from core.ports import ExitPolicy, Market, Notifier, Setup
+from core.store.reader import Reader
+from core.store.writer import Writer
+
+__all__ = ["Desk", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run of a job did.
+
+    Parameters
+    ----------
+    job : str
+        The job's name, as in `job_runs`.
+    ok : bool
+        False when something needs a person's eye.
+    counts : dict of str to int
+        Such as ``{"candles": 12}``.
+    problems : tuple of str
+        One whole line each.
+    """
+
+    job: str
+    ok: bool = True
+    counts: dict[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)
+        return f"{self.job}: {told or 'nothing to do'}" + "".join(f"; {line}" for line in self.problems)
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything a job works with; `app.open_desk` builds it.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration in force for this cycle.
+    market : Market
+    writer : Writer
+        The one writing connection of the process; `reader` reads over the same connection.
+    reader : Reader
+    exchange : str
+        The exchange rows are recorded under.
+    symbols : list of str
+        Symbols being followed; those switched off are not among them.
+    setups : list of Setup
+    exit_policy : ExitPolicy
+    costs : CostModel
+    rules : ExecutionRules
+    notifiers : dict of str to Notifier
+        By channel name.
+    log : logging.Logger
+    memory : dict
+        Per-job caches between cycles.
+    """
+
+    config: Config
+    market: Market
+    writer: Writer
+    reader: Reader
+    exchange: str
+    symbols: list[str]
+    setups: list[Setup]
+    exit_policy: ExitPolicy
+    costs: CostModel
+    rules: ExecutionRules
+    notifiers: dict[str, Notifier]
+    log: logging.Logger
+    memory: dict[str, Any] = field(default_factory=dict)

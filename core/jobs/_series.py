@@ -1,0 +1,269 @@
+"""Bringing one-minute series forward: ask, take in, write. Shared by sync and back-fill.
+
+The law: what a series knows between two runs is what the database says of it; memory is put forward only after the
+transaction that wrote it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import floor_to, format_ms, monotonic_s, timeframe_ms
+from core.errors import CredentialsError, MarketError
+from core.ingest.frontier import Answer, Series, absorb
+from core.ingest.gaps import Gaps
+from core.ingest.plan import Window, gap_window, next_window
+from core.jobs._desk import Desk
+from core.schema import Candles, FloatArray
+
+__all__ = [
+    "TRANSACTION_ROWS",
+    "Budget",
+    "Pulled",
+    "Written",
+    "ask_for_rebuild",
+    "history_start",
+    "load_series",
+    "pull",
+    "write",
+]
+
+TRANSACTION_ROWS = 20_000
+"""Most rows a transaction holds, so that other writers are never kept waiting for long."""
+
+_PUBLISHED_AFTER_S = 1.0
+"""A live exchange that does not show a closed candle yet is asked once more after this long."""
+
+_NO_CANDLES = Candles.empty()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one pull may take on.
+
+    Parameters
+    ----------
+    pages : int
+        Most requests that move the series forward.
+    rows : int
+        Most candles and missing minutes.
+    stop_s : float
+        Monotonic second after which no further page is begun.
+    """
+
+    pages: int
+    rows: int
+    stop_s: float = float("inf")
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What was fetched for one symbol and is not written yet.
+
+    Parameters
+    ----------
+    symbol : str
+    before, series : Series
+        Where it stood and stands.
+    answers : list of Answer
+        In the order they came.
+    fault : str or None
+        Why the series is behind although the market answered.
+    error : MarketError, CredentialsError or None
+        Why the market did not answer.
+    is_waiting : bool
+        The market has never shown a candle of it.
+    """
+
+    symbol: str
+    before: Series
+    series: Series
+    answers: list[Answer] = field(default_factory=list)
+    fault: str | None = None
+    error: MarketError | CredentialsError | None = None
+    is_waiting: bool = False
+
+    def take(self, answer: Answer, candles: Candles | None = None) -> None:
+        """Keep an answer; of its candles only `candles`, where given."""
+        self.series = answer.series
+        self.answers.append(answer if candles is None else replace(answer, candles=candles))
+
+
+@dataclass(slots=True)
+class Written:
+    """How many rows a write changed."""
+
+    candles: int = 0
+    revised: int = 0
+    quarantined: int = 0
+    gaps_open: int = 0
+
+
+def history_start(desk: Desk, now_ms: int) -> int:
+    """Return the first minute a series without candles is asked for.
+
+    It is `backfill.start_date`, on the grid. A market whose time lies before that date, a tape, is asked from its
+    beginning.
+    """
+    start_ms = floor_to(desk.config.backfill.start_ms, timeframe_ms(desk.config.data.base_timeframe))
+    return start_ms if start_ms < now_ms else 0
+
+
+def load_series(desk: Desk, symbol: str, known: Series | None = None) -> Series:
+    """Read where a series stands; `known` again, where nobody else has moved it on meanwhile."""
+    key = (desk.exchange, symbol, desk.config.data.base_timeframe)
+    checkpoint_ms = desk.reader.checkpoint(*key)
+    if known is not None and known.checkpoint_ms == checkpoint_ms:
+        return known
+    if checkpoint_ms is None:
+        checkpoint_ms = desk.reader.frontier(*key)
+    return Series(checkpoint_ms, Gaps.of_frame(desk.reader.gaps(*key)))
+
+
+async def pull(desk: Desk, symbol: str, series: Series, now_ms: int, start_ms: int, budget: Budget) -> Pulled:
+    """Fetch what is due of one symbol: new candles first, then one look at missing minutes.
+
+    Parameters
+    ----------
+    desk : Desk
+    symbol : str
+    series : Series
+        Where it stands.
+    now_ms : int
+        Market time.
+    start_ms : int
+        First minute wanted of a series without candles.
+    budget : Budget
+
+    Returns
+    -------
+    Pulled
+        Also when the market failed half-way: what came before is kept.
+    """
+    pulled = Pulled(symbol, series, series)
+    try:
+        await _go_forward(desk, pulled, now_ms, start_ms, budget)
+        await _look_again(desk, pulled, now_ms)
+    except (MarketError, CredentialsError) as error:
+        pulled.error = error
+    return pulled
+
+
+async def _go_forward(desk: Desk, pulled: Pulled, now_ms: int, start_ms: int, budget: Budget) -> None:
+    step = timeframe_ms(desk.config.data.base_timeframe)
+    overlap, room = desk.config.incremental.overlap_candles, budget.rows
+    pages = 0
+    while pages < budget.pages and room > 0 and not (pages and monotonic_s() > budget.stop_s):
+        known_ms = pulled.series.checkpoint_ms
+        page = min(desk.config.backfill.batch_limit, room)
+        window = next_window(start_ms if known_ms is None else known_ms, now_ms, step, overlap, page, start_ms)
+        if window is None:
+            return
+        rows = await _fetch(desk, pulled.symbol, window)
+        if known_ms is None:
+            rows = await _with_second_answer(desk, pulled.symbol, window, rows)
+        answer = absorb(pulled.series, rows, window.since_ms, now_ms, step, room)
+        pulled.take(answer)
+        if answer.is_later:
+            pages += 1
+            room -= len(answer.candles) + (0 if answer.gaps_changed is None else len(answer.gaps_changed))
+            overlap = 0
+        elif known_ms is not None and window.since_ms < known_ms:
+            # Nothing new behind the overlap: it is late, or a hole is longer than the page. Ask without overlap.
+            if desk.market.live:
+                await asyncio.sleep(_PUBLISHED_AFTER_S)
+            overlap = 0
+        elif known_ms is None:
+            pulled.is_waiting = True
+            return
+        else:
+            pulled.fault = f"no candle later than {format_ms(known_ms - step)} where one is due"
+            return
+
+
+async def _look_again(desk: Desk, pulled: Pulled, now_ms: int) -> None:
+    window = gap_window(pulled.series.gaps, now_ms, desk.config.backfill.batch_limit)
+    if window is None:
+        return
+    rows = await _fetch(desk, pulled.symbol, window)
+    step = timeframe_ms(desk.config.data.base_timeframe)
+    known_ms = pulled.series.checkpoint_ms or 0
+    answer = absorb(pulled.series, rows, window.since_ms, now_ms, step, TRANSACTION_ROWS)
+    found = answer.candles
+    is_news = np.isin(found.ts, answer.filled) | (found.ts >= known_ms)
+    pulled.take(answer, _some(found, np.flatnonzero(is_news)))
+
+
+def _some(candles: Candles, positions: npt.NDArray[np.intp]) -> Candles:
+    if not len(positions):
+        return _NO_CANDLES
+    return Candles.of(*(getattr(candles, name)[positions] for name in Candles.__slots__))
+
+
+async def _fetch(desk: Desk, symbol: str, window: Window) -> FloatArray:
+    return await desk.market.fetch_ohlcv(symbol, desk.config.data.base_timeframe, window.since_ms, window.limit)
+
+
+async def _with_second_answer(desk: Desk, symbol: str, window: Window, rows: FloatArray) -> FloatArray:
+    """Where a series would begin later than asked for, ask twice: its beginning is never looked at again."""
+    if not len(rows) or rows[:, 0].min() <= window.since_ms:
+        return rows
+    again = await _fetch(desk, symbol, window)
+    return np.concatenate((again, rows)) if len(again) and again.shape[1] == rows.shape[1] else rows
+
+
+def write(desk: Desk, pulls: Sequence[Pulled], now_ms: int) -> Written:
+    """Write what was fetched, all of it in one transaction.
+
+    Parameters
+    ----------
+    desk : Desk
+    pulls : sequence of Pulled
+    now_ms : int
+        Market time; recorded as the time the candles were first seen.
+
+    Returns
+    -------
+    Written
+    """
+    written = Written()
+    if not any(pulled.answers for pulled in pulls):
+        return written
+    with desk.writer.transaction():
+        for pulled in pulls:
+            _write_one(desk, pulled, now_ms, written)
+    return written
+
+
+def _write_one(desk: Desk, pulled: Pulled, now_ms: int, written: Written) -> None:
+    key = (desk.exchange, pulled.symbol, desk.config.data.base_timeframe)
+    for answer in pulled.answers:
+        if len(answer.candles):
+            put = desk.writer.put_candles(*key, answer.candles, now_ms)
+            written.candles += put.inserted
+            written.revised += put.revised
+            if put.revised_from_ms is not None:
+                ask_for_rebuild(desk, pulled.symbol, put.revised_from_ms)
+        if len(answer.rejected):
+            desk.writer.put_quarantine(*key, answer.rejected, now_ms)
+            written.quarantined += len(answer.rejected)
+        if answer.gaps_changed is not None:
+            # After the candles, so that one which fills a confirmed gap is recorded as a revision.
+            desk.writer.put_gaps(*key, answer.gaps_changed)
+    written.gaps_open += int((~pulled.series.gaps.confirmed).sum())
+    if pulled.series.checkpoint_ms is not None and pulled.series.checkpoint_ms != pulled.before.checkpoint_ms:
+        desk.writer.set_checkpoint(*key, pulled.series.checkpoint_ms)
+    if pulled.series.frontier_ms is not None and pulled.series.frontier_ms != pulled.before.frontier_ms:
+        desk.writer.set_frontier(*key, pulled.series.frontier_ms)
+
+
+def ask_for_rebuild(desk: Desk, symbol: str, from_ms: int) -> None:
+    """Mark from where derived candles are out of date; the oldest mark not yet served stays."""
+    name = f"rebuild:{desk.exchange}:{symbol}"
+    marked = desk.reader.meta(name)
+    desk.writer.set_meta(name, str(min(from_ms, int(marked)) if marked else from_ms))

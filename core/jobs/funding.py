@@ -1,0 +1,109 @@
+"""Stage `funding`: recorded funding rates of perpetuals, after each settlement.
+
+The law: between two settlements it does nothing and asks nobody; what an exchange has no history of is left to
+`execution.funding_rate_pct`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.clock import HOUR_MS, MINUTE_MS
+from core.errors import CredentialsError, MarketError
+from core.jobs._desk import Desk, Report
+from core.jobs._series import history_start
+from core.schema import FloatArray, perpetual
+
+__all__ = ["run"]
+
+USUAL_INTERVAL_MS = 8 * HOUR_MS  # 00, 08 and 16 UTC, until two settlements show another rhythm
+PAGE = 1_000
+ASK_AGAIN_MS = (MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS)  # while a due settlement is not out yet
+
+
+@dataclass(slots=True)
+class Memory:
+    """What `funding` keeps between runs; made again from the database after a start."""
+
+    last_ms: dict[str, int] = field(default_factory=dict)
+    due_ms: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    without: set[str] = field(default_factory=set)
+
+
+async def run(desk: Desk, now_ms: int) -> Report:
+    """Store the settlements that have become known.
+
+    Parameters
+    ----------
+    desk : Desk
+    now_ms : int
+        Market time.
+
+    Returns
+    -------
+    Report
+        Count of settlements; one line a symbol that failed.
+    """
+    memory: Memory = desk.memory.setdefault("funding", Memory())
+    due = [symbol for symbol in desk.symbols if perpetual(symbol) and _is_due(desk, memory, symbol, now_ms)]
+    if not due:
+        return Report("funding")
+    start_ms = history_start(desk, now_ms)
+    found = await asyncio.gather(*(_fetch(desk, memory, symbol, start_ms) for symbol in due))
+    problems, count = [], 0
+    with desk.writer.transaction():
+        for symbol, rows in zip(due, found, strict=True):
+            if isinstance(rows, str):
+                problems.append(f"{symbol}: {rows}")
+                _put_off(memory, symbol, now_ms)
+            elif rows is None:
+                memory.without.add(symbol)
+            elif not len(rows):
+                _put_off(memory, symbol, now_ms)
+            else:
+                desk.writer.put_funding(desk.exchange, symbol, rows)
+                count += len(rows)
+                _settle(memory, symbol, rows)
+    return Report("funding", ok=not problems, counts={"settlements": count}, problems=tuple(problems))
+
+
+def _is_due(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> bool:
+    if symbol in memory.without:
+        return False
+    if symbol not in memory.due_ms:
+        # A month of settlements shows the rhythm and where the record ends.
+        known = desk.reader.funding(desk.exchange, symbol, now_ms - 30 * 24 * HOUR_MS)
+        memory.due_ms[symbol] = 0
+        if len(known):
+            _settle(memory, symbol, known)
+    return now_ms >= memory.due_ms[symbol]
+
+
+async def _fetch(desk: Desk, memory: Memory, symbol: str, start_ms: int) -> FloatArray | str | None:
+    """Settlements after the last stored one; None where the market keeps no history; text where it failed."""
+    since_ms = memory.last_ms.get(symbol, start_ms - 1) + 1
+    try:
+        rows = await desk.market.fetch_funding(symbol, since_ms, PAGE)
+    except (MarketError, CredentialsError) as error:
+        return str(error)
+    return None if rows is None else rows[(rows[:, 0] >= since_ms) & np.isfinite(rows).all(axis=1)]
+
+
+def _settle(memory: Memory, symbol: str, rows: FloatArray) -> None:
+    """Set the next settlement by the rhythm of the last two; one that is past already is asked for at once."""
+    ts = rows[:, 0].astype(np.int64)
+    before_ms = int(ts[-2]) if len(ts) > 1 else memory.last_ms.get(symbol)
+    interval_ms = USUAL_INTERVAL_MS if before_ms is None else min(int(ts[-1]) - before_ms, USUAL_INTERVAL_MS)
+    memory.last_ms[symbol] = int(ts[-1])
+    memory.due_ms[symbol] = int(ts[-1]) + max(interval_ms, MINUTE_MS)
+    memory.asked[symbol] = 0
+
+
+def _put_off(memory: Memory, symbol: str, now_ms: int) -> None:
+    tries = memory.asked.get(symbol, 0)
+    memory.asked[symbol] = tries + 1
+    memory.due_ms[symbol] = now_ms + ASK_AGAIN_MS[min(tries, len(ASK_AGAIN_MS) - 1)]

@@ -1,0 +1,161 @@
+"""Reading candles: whole blocks where there are some, rows for the rest.
+
+The law: what is returned equals the rows of the table, whichever way it came.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+
+import apsw
+import numpy as np
+
+from core.clock import timeframe_ms
+from core.schema import Candles, FloatArray, IntArray
+from core.store._frames import fetch, fetch_value
+from core.store.blocks import BLOCK_CANDLES, decode_into
+
+__all__ = ["SeriesKey", "block_span", "count_candles", "last_candles", "read_candles", "read_rows", "series_id"]
+
+SeriesKey = tuple[str, str, str]  # exchange, symbol, timeframe
+Columns = tuple[IntArray | FloatArray, ...]
+
+_ROWS_BETWEEN = (  # infinity stands for NULL on the way
+    "SELECT ts_ms, open, high, low, close, volume, ifnull(taker_volume, 9e999), n_minutes"
+    " FROM candle WHERE series_id = ? AND ts_ms >= ? AND ts_ms < ? ORDER BY ts_ms"
+)
+_ROWS_AT_ONCE = 8_192
+
+
+def series_id(connection: apsw.Connection, key: SeriesKey) -> int | None:
+    """Return the id of a series, None where nothing was ever stored of it."""
+    found = fetch_value(connection, "SELECT id FROM series WHERE exchange = ? AND symbol = ? AND timeframe = ?", key)
+    return None if found is None else int(found)
+
+
+def block_span(timeframe: str) -> int:
+    """Return how long a block of a timeframe is, milliseconds."""
+    return BLOCK_CANDLES * timeframe_ms(timeframe)
+
+
+def read_candles(
+    connection: apsw.Connection, key: SeriesKey, start_ms: int | None = None, end_ms: int | None = None
+) -> Candles:
+    """Return the stored candles with ``start_ms <= ts < end_ms``, oldest first.
+
+    Notes
+    -----
+    Columns are allocated once at their full length and filled block by block, so that the peak is the
+    result and little more.
+    """
+    series, span = series_id(connection, key), block_span(key[2])
+    if series is None:
+        return Candles.empty()
+    lo = 0 if start_ms is None else start_ms
+    hi = sys.maxsize if end_ms is None else end_ms
+    blocks = _blocks(connection, series, lo, hi, span)
+    pieces = _pieces(connection, series, blocks, lo, hi, span)
+    columns = _allocate(sum(n for *_, n in pieces))
+    at = 0
+    data = connection.execute(
+        "SELECT data FROM candle_block WHERE series_id = ? AND start_ms > ? AND start_ms < ? ORDER BY start_ms",
+        (series, lo - span, hi),
+    )
+    for is_block, first, last, n in pieces:
+        if is_block:
+            at = decode_into(next(data)[0], columns, at)
+        else:
+            at = _fill_from_rows(connection, columns, at, n, (series, first, last))
+    data.close()
+    return _freeze(columns, at).between(start_ms, end_ms)
+
+
+def read_rows(connection: apsw.Connection, series: int, start_ms: int, end_ms: int) -> Candles:
+    """Return candles from the table of rows alone."""
+    n = _count_rows(connection, series, start_ms, end_ms)
+    columns = _allocate(n)
+    _fill_from_rows(connection, columns, 0, n, (series, start_ms, end_ms))
+    return _freeze(columns, n)
+
+
+def last_candles(connection: apsw.Connection, key: SeriesKey, n: int, end_ms: int | None = None) -> Candles:
+    """Return the last `n` stored candles with ``ts < end_ms``, oldest first."""
+    series = series_id(connection, key)
+    if series is None or n <= 0:
+        return Candles.empty()
+    first = fetch_value(
+        connection,
+        "SELECT ts_ms FROM candle WHERE series_id = ? AND ts_ms < ? ORDER BY ts_ms DESC LIMIT 1 OFFSET ?",
+        (series, sys.maxsize if end_ms is None else end_ms, n - 1),
+    )
+    return read_candles(connection, key, first, end_ms)
+
+
+def count_candles(connection: apsw.Connection, series: int, timeframe: str) -> int:
+    """Return how many candles a series has, without walking through those in blocks."""
+    span = block_span(timeframe)
+    blocks = _blocks(connection, series, 0, sys.maxsize, span)
+    return sum(n for *_, n in _pieces(connection, series, blocks, 0, sys.maxsize, span))
+
+
+def _blocks(connection: apsw.Connection, series: int, lo: int, hi: int, span: int) -> list[tuple[int, int]]:
+    return fetch(
+        connection,
+        "SELECT start_ms, n FROM candle_block WHERE series_id = ? AND start_ms > ? AND start_ms < ? ORDER BY start_ms",
+        (series, lo - span, hi),
+    )
+
+
+def _pieces(
+    connection: apsw.Connection, series: int, blocks: list[tuple[int, int]], lo: int, hi: int, span: int
+) -> list[tuple[bool, int, int, int]]:
+    """Cut ``[lo, hi)`` into blocks and the stretches of rows between them: (is block, first, last, candles)."""
+    pieces: list[tuple[bool, int, int, int]] = []
+    at = lo
+    for start, n in blocks:
+        if start > at:
+            pieces.append((False, at, start, _count_rows(connection, series, at, start)))
+        pieces.append((True, start, start + span, n))
+        at = start + span
+    if at < hi:
+        pieces.append((False, at, hi, _count_rows(connection, series, at, hi)))
+    return pieces
+
+
+def _count_rows(connection: apsw.Connection, series: int, lo: int, hi: int) -> int:
+    statement = "SELECT count(*) FROM candle WHERE series_id = ? AND ts_ms >= ? AND ts_ms < ?"
+    return int(fetch_value(connection, statement, (series, lo, hi)))
+
+
+def _allocate(n: int) -> Columns:
+    return (
+        np.empty(n, dtype=np.int64),
+        *(np.empty(n, dtype=np.float64) for _ in range(6)),
+        np.empty(n, dtype=np.int64),
+    )
+
+
+def _fill_from_rows(
+    connection: apsw.Connection, columns: Columns, at: int, n: int, bounds: tuple[int, int, int]
+) -> int:
+    if n == 0:
+        return at
+    values = chain.from_iterable(connection.execute(_ROWS_BETWEEN, bounds))
+    end = at + n
+    while at < end:
+        m = min(_ROWS_AT_ONCE, end - at)
+        # Milliseconds and counts stay below 2**53, so they pass through a float unchanged.
+        table = np.fromiter(values, dtype=np.float64, count=m * len(columns)).reshape(m, len(columns))
+        for i, column in enumerate(columns):
+            column[at : at + m] = table[:, i]
+        taker = columns[6][at : at + m]
+        taker[np.isinf(taker)] = np.nan
+        at += m
+    return at
+
+
+def _freeze(columns: Columns, n: int) -> Candles:
+    for column in columns:
+        column.setflags(write=False)
+    return Candles(*(column[:n] for column in columns))  # type: ignore[arg-type]

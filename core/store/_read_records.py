@@ -1,0 +1,270 @@
+"""Reading everything but candles, as frames with declared columns.
+
+The law: a question has one answer whatever the order of writing; rows come in the order of time or identity.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+import numpy as np
+import pandas as pd
+
+from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FloatArray, FrameSpec, Instrument
+from core.store._columns import FUNDING, GAPS, JOB_RUNS, OUTBOX, QUARANTINE, REVISIONS, SERIES, SYMBOLS_OFF
+from core.store._frames import fetch, fetch_value, rows_to_frame, select, where
+from core.store._read_candles import SeriesKey, count_candles, series_id
+
+__all__ = [
+    "decisions",
+    "events",
+    "exit_policies",
+    "funding",
+    "gaps",
+    "instruments",
+    "inventory",
+    "job_runs",
+    "mark",
+    "meta",
+    "outbox",
+    "quarantine",
+    "revisions",
+    "series",
+    "signal_ids",
+    "signals",
+    "symbols_off",
+    "trades",
+]
+
+_IN_LIST = "IN (SELECT value FROM json_each(?))"
+
+
+def _listed(values: Iterable[Any] | None) -> str | None:
+    return None if values is None else json.dumps([v.item() if isinstance(v, np.generic) else v for v in values])
+
+
+def _frame(connection: apsw.Connection, spec: FrameSpec, statement: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+    return rows_to_frame(fetch(connection, statement, values), spec)
+
+
+def series(connection: apsw.Connection) -> pd.DataFrame:
+    """Return every series with its marks and range, ordered by name."""
+    return _frame(
+        connection,
+        SERIES,
+        "SELECT s.exchange, s.symbol, s.timeframe, s.frontier_ms, c.checkpoint_ms, s.scanned_ms,"
+        " (SELECT min(ts_ms) FROM candle WHERE series_id = s.id),"
+        " (SELECT max(ts_ms) FROM candle WHERE series_id = s.id)"
+        " FROM series s LEFT JOIN sync_checkpoint c ON c.series_id = s.id"
+        " ORDER BY s.exchange, s.symbol, s.timeframe_ms",
+    )
+
+
+def instruments(connection: apsw.Connection, exchange: str) -> dict[str, Instrument]:
+    """Return an exchange's instruments by symbol."""
+    rows = fetch(
+        connection,
+        "SELECT symbol, tick, lot, min_notional, active FROM instruments WHERE exchange = ? ORDER BY symbol",
+        (exchange,),
+    )
+    return {row[0]: Instrument(exchange, row[0], row[1], row[2], row[3], bool(row[4])) for row in rows}
+
+
+def gaps(connection: apsw.Connection, key: SeriesKey, state: str | None = None) -> pd.DataFrame:
+    """Return the missing minutes of a series, oldest first."""
+    clause, values = where(
+        {"s.exchange = ?": key[0], "s.symbol = ?": key[1], "s.timeframe = ?": key[2], "g.state = ?": state}
+    )
+    source = "gaps g JOIN series s ON s.id = g.series_id" + clause + " ORDER BY g.ts_ms"
+    return _frame(connection, GAPS, select(GAPS, source, "g."), values)
+
+
+def funding(
+    connection: apsw.Connection, exchange: str, symbol: str, start_ms: int | None, end_ms: int | None
+) -> FloatArray:
+    """Return settlements with ``start_ms <= time < end_ms``, shape (n, 2)."""
+    clause, values = where(
+        {"exchange = ?": exchange, "symbol = ?": symbol, "ts_ms >= ?": start_ms, "ts_ms < ?": end_ms}
+    )
+    rows = fetch(connection, select(FUNDING, "funding_rates" + clause + " ORDER BY ts_ms"), values)
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+
+def signals(
+    connection: apsw.Connection,
+    ids: Iterable[int] | None = None,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    setup: str | None = None,
+    plan_hash: str | None = None,
+    origin: str | None = None,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """Return signals; see `Reader.signals`."""
+    clause, values = where(
+        {
+            "id " + _IN_LIST: _listed(ids),
+            "exchange = ?": exchange,
+            "symbol = ?": symbol,
+            "timeframe = ?": timeframe,
+            "setup = ?": setup,
+            "plan_hash = ?": plan_hash,
+            "origin = ?": origin,
+            "decided_ms >= ?": start_ms,
+            "decided_ms < ?": end_ms,
+        }
+    )
+    order = " ORDER BY decided_ms, id" if limit is None else " ORDER BY decided_ms DESC, id DESC LIMIT ?"
+    return _frame(
+        connection,
+        SIGNALS,
+        select(SIGNALS, "signals" + clause + order),
+        values if limit is None else [*values, limit],
+    )
+
+
+def signal_ids(connection: apsw.Connection, key: SeriesKey, plan_hash: str) -> dict[str, int]:
+    """Return the ids of the signals of a series under a plan, by key."""
+    rows = fetch(
+        connection,
+        "SELECT key, id FROM signals WHERE exchange = ? AND symbol = ? AND timeframe = ? AND plan_hash = ? ORDER BY id",
+        (*key, plan_hash),
+    )
+    return {str(name): int(number) for name, number in rows}
+
+
+def decisions(connection: apsw.Connection, signal_ids: Iterable[int] | None = None) -> pd.DataFrame:
+    """Return decisions in order of signal and sequence."""
+    clause, values = where({"signal_id " + _IN_LIST: _listed(signal_ids)})
+    return _frame(connection, DECISIONS, select(DECISIONS, "decisions" + clause + " ORDER BY signal_id, seq"), values)
+
+
+def trades(
+    connection: apsw.Connection,
+    signal_ids: Iterable[int] | None = None,
+    exit_policy: str | None = None,
+    status: str | Iterable[str] | None = None,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+) -> pd.DataFrame:
+    """Return trades; see `Reader.trades`."""
+    clause, values = where(
+        {
+            "t.signal_id " + _IN_LIST: _listed(signal_ids),
+            "t.exit_policy = ?": exit_policy,
+            "t.status " + _IN_LIST: _listed([status] if isinstance(status, str) else status),
+            "s.exchange = ?": exchange,
+            "s.symbol = ?": symbol,
+            "s.timeframe = ?": timeframe,
+        }
+    )
+    source = "trades t JOIN signals s ON s.id = t.signal_id" + clause + " ORDER BY t.signal_id, t.exit_policy"
+    return _frame(connection, TRADES, select(TRADES, source, "t."), values)
+
+
+def events(connection: apsw.Connection, signal_id: int | Iterable[int] | None, exit_policy: str | None) -> pd.DataFrame:
+    """Return events of trades in order of signal, exit policy and sequence."""
+    ids = [signal_id] if isinstance(signal_id, (int, np.integer)) else signal_id
+    clause, values = where({"signal_id " + _IN_LIST: _listed(ids), "exit_policy = ?": exit_policy})
+    source = "trade_events" + clause + " ORDER BY signal_id, exit_policy, seq"
+    return _frame(connection, TRADE_EVENTS, select(TRADE_EVENTS, source), values)
+
+
+def outbox(
+    connection: apsw.Connection,
+    state: str | None,
+    due_ms: int | None,
+    limit: int | None,
+    signal_ids: Iterable[int] | None,
+) -> pd.DataFrame:
+    """Return messages in order of queueing."""
+    clause, values = where(
+        {"state = ?": state, "next_try_ms <= ?": due_ms, "signal_id " + _IN_LIST: _listed(signal_ids)}
+    )
+    source = "outbox" + clause + " ORDER BY id LIMIT ?"
+    return _frame(connection, OUTBOX, select(OUTBOX, source), [*values, -1 if limit is None else limit])
+
+
+def job_runs(connection: apsw.Connection, job: str | None, limit: int) -> pd.DataFrame:
+    """Return runs of jobs, newest first."""
+    clause, values = where({"job = ?": job})
+    source = "job_runs" + clause + " ORDER BY id DESC LIMIT ?"
+    return _frame(connection, JOB_RUNS, select(JOB_RUNS, source), [*values, limit])
+
+
+def symbols_off(connection: apsw.Connection, exchange: str) -> pd.DataFrame:
+    """Return the symbols of an exchange that are switched off, and why."""
+    source = "symbols_off WHERE exchange = ? ORDER BY symbol"
+    return _frame(connection, SYMBOLS_OFF, select(SYMBOLS_OFF, source), [exchange])
+
+
+def quarantine(
+    connection: apsw.Connection, exchange: str | None, symbol: str | None, timeframe: str | None, limit: int
+) -> pd.DataFrame:
+    """Return refused candles, the last seen first."""
+    clause, values = where({"exchange = ?": exchange, "symbol = ?": symbol, "timeframe = ?": timeframe})
+    source = "quarantine JOIN series s ON s.id = series_id" + clause + " ORDER BY last_seen_ms DESC, ts_ms DESC LIMIT ?"
+    return _frame(connection, QUARANTINE, select(QUARANTINE, source), [*values, limit])
+
+
+def revisions(
+    connection: apsw.Connection, exchange: str | None, symbol: str | None, timeframe: str | None, limit: int
+) -> pd.DataFrame:
+    """Return changes of stored candles, newest first."""
+    clause, values = where({"exchange = ?": exchange, "symbol = ?": symbol, "timeframe = ?": timeframe})
+    source = "candle_revisions r JOIN series s ON s.id = r.series_id" + clause + " ORDER BY r.id DESC LIMIT ?"
+    return _frame(connection, REVISIONS, select(REVISIONS, source), [*values, limit])
+
+
+_MARKS = {
+    "frontier_ms": "SELECT frontier_ms FROM series",
+    "scanned_ms": "SELECT scanned_ms FROM series",
+    "checkpoint_ms": "SELECT checkpoint_ms FROM sync_checkpoint JOIN series ON id = series_id",
+}
+
+
+def mark(connection: apsw.Connection, name: str, key: SeriesKey) -> int | None:
+    """Return frontier_ms, scanned_ms or checkpoint_ms of a series; None where not set."""
+    statement = _MARKS[name] + " WHERE exchange = ? AND symbol = ? AND timeframe = ?"
+    found = fetch_value(connection, statement, key)
+    return None if found is None else int(found)
+
+
+def exit_policies(connection: apsw.Connection) -> dict[str, tuple[str, str]]:
+    """Return (name, parameters as JSON) by exit policy."""
+    rows = fetch(connection, "SELECT exit_policy, name, params FROM exit_policies ORDER BY exit_policy")
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def meta(connection: apsw.Connection, key: str) -> str | None:
+    """Return a value of the table meta."""
+    found = fetch_value(connection, "SELECT value FROM meta WHERE key = ?", (key,))
+    return None if found is None else str(found)
+
+
+def inventory(connection: apsw.Connection) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the series with their counts, and the rows of every table."""
+    frame = series(connection)
+    keys = list(zip(frame["exchange"], frame["symbol"], frame["timeframe"], strict=True))
+    ids = [series_id(connection, key) or 0 for key in keys]
+    frame["candles"] = [count_candles(connection, i, key[2]) for i, key in zip(ids, keys, strict=True)]
+    for name, statement in (
+        ("blocks", "SELECT count(*) FROM candle_block WHERE series_id = ?"),
+        ("open_gaps", "SELECT count(*) FROM gaps WHERE series_id = ? AND state = 'open'"),
+        ("confirmed_gaps", "SELECT count(*) FROM gaps WHERE series_id = ? AND state = 'confirmed'"),
+    ):
+        frame[name] = [int(fetch_value(connection, statement, (i,))) for i in ids]
+    names = fetch(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    rows = {
+        str(name): fetch_value(connection, select({"count(*)": ""}, str(name))) for (name,) in names if name != "candle"
+    }
+    # Candles were counted through their blocks; walking a hundred million rows would take a minute.
+    rows["candle"] = sum(frame["candles"])
+    return frame, {name: int(rows[name]) for name in sorted(rows)}

@@ -1,0 +1,142 @@
+"""Migrations: how a database file reaches the schema this program is written for.
+
+The law: a step runs once, whole, in a transaction of its own that also records it; a database that holds
+anything is copied aside before its first step, and one from the future is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from core.errors import StoreError
+from core.store._maintain import back_up
+from core.store._schema import SCHEMA_1
+from core.store.connection import APPLICATION_ID, open_writer, translated
+
+__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "Migration", "MigrationReport", "migrate", "migrate_connection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: what it is called and what it does to a connection inside an open transaction."""
+
+    name: str
+    apply: Callable[[apsw.Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """What was done, or would be.
+
+    Parameters
+    ----------
+    from_version, to_version : int
+        Schema before and after; 0 is an empty file.
+    steps : tuple of str
+        Names of the steps between them.
+    backup : pathlib.Path or None
+        The copy made before the first step; None where there was nothing to copy.
+    """
+
+    from_version: int
+    to_version: int
+    steps: tuple[str, ...]
+    backup: Path | None
+
+
+def _create_tables(connection: apsw.Connection) -> None:
+    connection.execute(SCHEMA_1)
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration("candles, signals, trades, alerts", _create_tables),)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(path: Path, *, dry_run: bool = False, steps: Sequence[Migration] = MIGRATIONS) -> MigrationReport:
+    """Bring the database at `path` to the newest schema, creating it where there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The database file.
+    dry_run : bool
+        Only say what would be done; no file is made or changed.
+    steps : sequence of Migration
+        All steps from an empty file on.
+
+    Raises
+    ------
+    StoreError, DiskError
+        The file is foreign, newer than this program, locked or cannot be written.
+    """
+    if dry_run and not path.exists():
+        return MigrationReport(0, len(steps), tuple(step.name for step in steps), None)
+    if not dry_run:
+        connection = open_writer(path)
+    elif path.is_dir():
+        raise StoreError(f"database {path}: is a folder; app.db_path must name a file, such as data/ohlcv.db")
+    else:
+        with translated(path):
+            connection = apsw.Connection(
+                f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            )
+    try:
+        with translated(path):
+            return migrate_connection(connection, path, dry_run=dry_run, steps=steps)
+    finally:
+        connection.close()
+
+
+def migrate_connection(
+    connection: apsw.Connection, path: Path, *, dry_run: bool = False, steps: Sequence[Migration] = MIGRATIONS
+) -> MigrationReport:
+    """Do the work of `migrate` on an open connection to `path`."""
+    found = _version(connection, path, len(steps))
+    missing = tuple(step.name for step in steps[found:])
+    backup = path.with_name(f"{path.name}.bak-v{found}") if missing and found else None
+    if not dry_run:
+        if backup:
+            back_up(connection, backup)
+        for version in range(found + 1, len(steps) + 1):
+            _apply(connection, path, version, steps)
+    return MigrationReport(found, len(steps), missing, backup)
+
+
+def _version(connection: apsw.Connection, path: Path, known: int) -> int:
+    application, found = connection.pragma("application_id"), int(connection.pragma("user_version"))
+    if application == 0 and found == 0:
+        if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
+            raise StoreError(f"database {path} was not made by this program; name another file in app.db_path")
+        return 0
+    if application != APPLICATION_ID:
+        raise StoreError(f"database {path} was not made by this program; name another file in app.db_path")
+    if found > known:
+        raise StoreError(f"database {path}: schema {found} is newer than this program's {known}; update the program")
+    return found
+
+
+def _apply(connection: apsw.Connection, path: Path, version: int, steps: Sequence[Migration]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have taken this step while we waited for the lock.
+        if _version(connection, path, len(steps)) < version:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations ("
+                "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"
+            )
+            steps[version - 1].apply(connection)
+            connection.execute(
+                "INSERT INTO migrations VALUES (?, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+                (version, steps[version - 1].name),
+            )
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", version)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

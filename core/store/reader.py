@@ -1,0 +1,291 @@
+"""The reader: every question that may be asked of the database.
+
+The law: a question opens the file, takes one snapshot, fetches everything and closes, so that no reader ever
+holds back a writer; nothing can be changed through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import pandas as pd
+
+from core.schema import Candles, FloatArray, Instrument
+from core.store import _read_candles as candle_questions
+from core.store import _read_records as questions
+from core.store._frames import fetch
+from core.store.connection import open_reader, translated
+from core.store.migrations import SCHEMA_VERSION
+
+__all__ = ["Reader", "Summary"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """What a database holds.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    sqlite_version : str
+        Of the library that reads it.
+    schema_version : int
+        Of the file.
+    file_bytes, wal_bytes, free_bytes : int
+        Size of the file, of its write-ahead log, and of the pages in the file that nothing uses.
+    tables : dict of str to int
+        Rows by table, ordered by name.
+    series : pandas.DataFrame
+        The columns of `Reader.series` and candles, blocks, open_gaps, confirmed_gaps.
+    """
+
+    path: Path
+    sqlite_version: str
+    schema_version: int
+    file_bytes: int
+    wal_bytes: int
+    free_bytes: int
+    tables: dict[str, int]
+    series: pd.DataFrame
+
+
+class Reader:
+    """Ask the database, never change it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The database file. It is looked at when a question is asked, not before.
+
+    Raises
+    ------
+    StoreError
+        By every method: the file is missing, foreign, locked, damaged or of another schema.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from core.store.migrations import migrate
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "ohlcv.db"
+    ...     _ = migrate(path)
+    ...     len(Reader(path).candles("bitget", "BTC/USDT:USDT", "1m"))
+    0
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._shared: apsw.Connection | None = None
+
+    @classmethod
+    def over(cls, connection: apsw.Connection, path: Path) -> Reader:
+        """Return a reader that asks through a writer's connection and so sees its open transaction."""
+        reader = cls(path)
+        reader._shared = connection
+        return reader
+
+    @contextmanager
+    def _connection(self) -> Iterator[apsw.Connection]:
+        if self._shared is not None:
+            with translated(self.path), _snapshot(self._shared):
+                yield self._shared
+        else:
+            with open_reader(self.path, SCHEMA_VERSION) as connection:
+                yield connection
+
+    def candles(
+        self, exchange: str, symbol: str, timeframe: str, start_ms: int | None = None, end_ms: int | None = None
+    ) -> Candles:
+        """Return stored candles with ``start_ms <= ts < end_ms``, oldest first, as read-only arrays."""
+        with self._connection() as connection:
+            return candle_questions.read_candles(connection, (exchange, symbol, timeframe), start_ms, end_ms)
+
+    def last_candles(self, exchange: str, symbol: str, timeframe: str, n: int, end_ms: int | None = None) -> Candles:
+        """Return the last `n` stored candles with ``ts < end_ms``, oldest first."""
+        with self._connection() as connection:
+            return candle_questions.last_candles(connection, (exchange, symbol, timeframe), n, end_ms)
+
+    def frontier(self, exchange: str, symbol: str, timeframe: str) -> int | None:
+        """Return the time before which a series is complete; None where it was never set."""
+        with self._connection() as connection:
+            return questions.mark(connection, "frontier_ms", (exchange, symbol, timeframe))
+
+    def checkpoint(self, exchange: str, symbol: str, timeframe: str) -> int | None:
+        """Return the time up to which the market was asked and answered; None where it never was."""
+        with self._connection() as connection:
+            return questions.mark(connection, "checkpoint_ms", (exchange, symbol, timeframe))
+
+    def scanned(self, exchange: str, symbol: str, timeframe: str) -> int | None:
+        """Return the last close that was scanned; None where none was."""
+        with self._connection() as connection:
+            return questions.mark(connection, "scanned_ms", (exchange, symbol, timeframe))
+
+    def series(self) -> pd.DataFrame:
+        """Return every series: exchange, symbol, timeframe, frontier_ms, checkpoint_ms, scanned_ms, first_ms,
+        last_ms; 0 where a time is not known."""
+        with self._connection() as connection:
+            return questions.series(connection)
+
+    def instruments(self, exchange: str) -> dict[str, Instrument]:
+        """Return what the exchange said about its symbols, by symbol."""
+        with self._connection() as connection:
+            return questions.instruments(connection, exchange)
+
+    def gaps(self, exchange: str, symbol: str, timeframe: str, state: str | None = None) -> pd.DataFrame:
+        """Return missing minutes, oldest first: ts_ms, state (open, confirmed, filled), first_missed_ms, tries,
+        next_try_ms."""
+        with self._connection() as connection:
+            return questions.gaps(connection, (exchange, symbol, timeframe), state)
+
+    def funding(self, exchange: str, symbol: str, start_ms: int | None = None, end_ms: int | None = None) -> FloatArray:
+        """Return settlements with ``start_ms <= time < end_ms``: float64 (n, 2), time in ms and rate as a fraction."""
+        with self._connection() as connection:
+            return questions.funding(connection, exchange, symbol, start_ms, end_ms)
+
+    def signals(
+        self,
+        *,
+        ids: Iterable[int] | None = None,
+        exchange: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        setup: str | None = None,
+        plan_hash: str | None = None,
+        origin: str | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return signals, columns `schema.SIGNALS`, those decided in ``[start_ms, end_ms)``.
+
+        Oldest first; with a `limit` the newest that many, newest first.
+        """
+        filters = (ids, exchange, symbol, timeframe, setup, plan_hash, origin, start_ms, end_ms, limit)
+        with self._connection() as connection:
+            return questions.signals(connection, *filters)
+
+    def signal_ids(self, exchange: str, symbol: str, timeframe: str, plan_hash: str) -> dict[str, int]:
+        """Return the ids of the signals of a series under a plan, by key."""
+        with self._connection() as connection:
+            return questions.signal_ids(connection, (exchange, symbol, timeframe), plan_hash)
+
+    def decisions(self, signal_ids: Iterable[int] | None = None) -> pd.DataFrame:
+        """Return decisions, columns `schema.DECISIONS`, by signal and sequence."""
+        with self._connection() as connection:
+            return questions.decisions(connection, signal_ids)
+
+    def trades(
+        self,
+        *,
+        signal_ids: Iterable[int] | None = None,
+        exit_policy: str | None = None,
+        status: str | Iterable[str] | None = None,
+        exchange: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+    ) -> pd.DataFrame:
+        """Return trades, columns `schema.TRADES`, by signal and exit policy; `status` is one or several."""
+        with self._connection() as connection:
+            return questions.trades(connection, signal_ids, exit_policy, status, exchange, symbol, timeframe)
+
+    def events(self, signal_id: int | Iterable[int] | None = None, exit_policy: str | None = None) -> pd.DataFrame:
+        """Return events of trades, columns `schema.TRADE_EVENTS`, by signal, exit policy and sequence."""
+        with self._connection() as connection:
+            return questions.events(connection, signal_id, exit_policy)
+
+    def exit_policies(self) -> dict[str, tuple[str, str]]:
+        """Return (name, parameters as JSON) by exit policy."""
+        with self._connection() as connection:
+            return questions.exit_policies(connection)
+
+    def outbox(
+        self,
+        state: str | None = None,
+        due_ms: int | None = None,
+        limit: int | None = None,
+        signal_ids: Iterable[int] | None = None,
+    ) -> pd.DataFrame:
+        """Return messages in order of queueing; `due_ms` keeps those whose next try is due by then."""
+        with self._connection() as connection:
+            return questions.outbox(connection, state, due_ms, limit, signal_ids)
+
+    def job_runs(self, job: str | None = None, limit: int = 100) -> pd.DataFrame:
+        """Return runs of jobs, newest first: id, job, started_ms, finished_ms, status, detail."""
+        with self._connection() as connection:
+            return questions.job_runs(connection, job, limit)
+
+    def meta(self, key: str) -> str | None:
+        """Return a note of the engine to itself."""
+        with self._connection() as connection:
+            return questions.meta(connection, key)
+
+    def symbols_off(self, exchange: str) -> pd.DataFrame:
+        """Return switched-off symbols: symbol, reason, since_ms."""
+        with self._connection() as connection:
+            return questions.symbols_off(connection, exchange)
+
+    def quarantine(
+        self,
+        exchange: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        limit: int = 1_000,
+    ) -> pd.DataFrame:
+        """Return refused candles with reason, detail, first and last time seen and how often, newest first."""
+        with self._connection() as connection:
+            return questions.quarantine(connection, exchange, symbol, timeframe, limit)
+
+    def revisions(
+        self,
+        exchange: str | None = None,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        limit: int = 1_000,
+    ) -> pd.DataFrame:
+        """Return changed candles with their values before (old_*) and after (new_*), newest first."""
+        with self._connection() as connection:
+            return questions.revisions(connection, exchange, symbol, timeframe, limit)
+
+    def integrity(self) -> list[str]:
+        """Return what SQLite finds wrong with the file; empty when it is sound."""
+        with self._connection() as connection:
+            found = [str(row[0]) for row in fetch(connection, "PRAGMA integrity_check")]
+            return [] if found == ["ok"] else found
+
+    def summary(self) -> Summary:
+        """Return sizes, rows by table, and for each series its range, blocks and gaps."""
+        with self._connection() as connection:
+            return _summary(connection, self.path)
+
+
+@contextmanager
+def _snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """Make several statements see one state, inside a writer's transaction or between two."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _summary(connection: apsw.Connection, path: Path) -> Summary:
+    wal = path.with_name(path.name + "-wal")
+    series, tables = questions.inventory(connection)
+    return Summary(
+        path=path,
+        sqlite_version=apsw.sqlite_lib_version(),
+        schema_version=int(connection.pragma("user_version")),
+        file_bytes=path.stat().st_size,
+        wal_bytes=wal.stat().st_size if wal.exists() else 0,
+        free_bytes=int(connection.pragma("freelist_count")) * int(connection.pragma("page_size")),
+        tables=tables,
+        series=series,
+    )

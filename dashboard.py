@@ -1,0 +1,5 @@
+"""The viewer: `streamlit run dashboard.py`. Reads the database, writes nothing."""
+
+from core.dashboard import main
+
+main()
