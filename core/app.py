@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import plugins
 from core.clock import timeframe_ms
@@ -23,6 +24,9 @@ from core.jobs._desk import Desk
 from core.ports import ExitPolicy, Market, Notifier, Setup
 from core.store.reader import Reader
 from core.store.writer import Writer
+
+if TYPE_CHECKING:
+    from core.adapters.markets.replay import Tape
 
 __all__ = ["build_costs", "build_rules", "config_source", "open_desk", "open_market", "refresh"]
 
@@ -96,7 +100,9 @@ def build_setups(config: Config, costs: CostModel) -> list[Setup]:
 def build_exit_policy(config: Config) -> ExitPolicy:
     """Return the exit policy named in `execution.exit_policy`."""
     name = config.execution.exit_policy
-    policy: ExitPolicy = plugins.build("core.exits", name, {}, "execution.exit_policy", given=config.exit_params(name))
+    policy: ExitPolicy = plugins.build(
+        "core.exits", name, config.execution.exits.get(name, {}), "execution.exits", given=config.exit_params(name)
+    )
     return policy
 
 
@@ -136,7 +142,7 @@ def open_market(config: Config, reader: Reader) -> Market:
     return CcxtMarket(exchange.id, exchange.rate_limit_ms, exchange.base_url)
 
 
-def offline_market(config: Config, exchange: str | None = None) -> Market:
+def offline_market(config: Config, exchange: str = "") -> Market:
     """Return a market that is never asked, under whose name a command's rows are recorded."""
     from core.adapters.markets.offline import OfflineMarket
 
@@ -215,6 +221,35 @@ def _assemble(
         rules=build_rules(config),
         notifiers=notifiers,
         log=log,
+    )
+
+
+def _tape(config: Config) -> Tape:
+    """Return the tape a replay plays: files, or the candles of a database."""
+    from core.adapters.markets import files
+
+    if config.tape_database is None:
+        return files.read_tape(config.tape_path, config.exchange.replay.files, config.symbols)
+    return _stored_tape(Reader(config.tape_database), config)
+
+
+def _stored_tape(reader: Reader, config: Config) -> Tape:
+    """Return what a database holds of the configured symbols, of the exchange named or of the only one."""
+    from core.adapters.markets.replay import Tape
+
+    series = reader.series()
+    stored = sorted(set(series.loc[series["timeframe"] == config.data.base_timeframe, "exchange"]))
+    wanted = config.exchange.replay.as_
+    if wanted not in stored and len(stored) != 1:
+        told = ", ".join(stored) or "none"
+        raise ConfigError(f"exchange.replay.as = {wanted}: expected an exchange of the database; it holds {told}")
+    exchange = wanted if wanted in stored else stored[0]
+    candles = {symbol: reader.candles(exchange, symbol, config.data.base_timeframe) for symbol in config.symbols}
+    funding = {symbol: reader.funding(exchange, symbol) for symbol in config.symbols}
+    return Tape.of(
+        {symbol: run for symbol, run in candles.items() if len(run)},
+        reader.instruments(exchange),
+        {symbol: rates for symbol, rates in funding.items() if len(rates)},
     )
 
 

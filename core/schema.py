@@ -6,6 +6,7 @@ use these declarations and no other. Arrays handed between stages are read-only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -306,7 +307,12 @@ TRADE_EVENTS: FrameSpec = _spec(
 
 def empty_frame(spec: FrameSpec) -> pd.DataFrame:
     """Return a frame with no rows and the declared columns."""
-    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in spec.items()})
+    return _empty(tuple(spec.items())).copy()
+
+
+@functools.cache
+def _empty(columns: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns})
 
 
 def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
@@ -332,10 +338,22 @@ def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
     missing = [name for name in spec if name not in frame.columns]
     if missing:
         raise KeyError(f"frame lacks the columns {', '.join(missing)}")
-    columns = {}
-    for name, dtype in spec.items():
-        column = frame[name]
-        columns[name] = (
-            column.fillna("").astype("str") if dtype == "str" else column.astype(pd.api.types.pandas_dtype(dtype))
-        )
-    return pd.DataFrame(columns).reset_index(drop=True)
+    if _conforms(frame, spec):
+        return frame.reset_index(drop=True)
+    columns = {name: _typed(frame[name], dtype) for name, dtype in spec.items()}
+    return pd.DataFrame(columns, copy=False)
+
+
+def _conforms(frame: pd.DataFrame, spec: FrameSpec) -> bool:
+    """Say whether a frame has just the declared columns and types, and no missing text."""
+    wanted = _empty(tuple(spec.items()))
+    if not frame.columns.equals(wanted.columns) or not frame.dtypes.equals(wanted.dtypes):
+        return False
+    return not any(frame[name].hasnans for name, dtype in spec.items() if dtype == "str")
+
+
+def _typed(column: pd.Series, dtype: str) -> npt.NDArray[np.generic] | pd.api.extensions.ExtensionArray:
+    """Return a column's values with the declared type, as they are where they have it already."""
+    if dtype != "str":
+        return column.to_numpy().astype(dtype, copy=True)
+    return (column.fillna("") if column.hasnans else column).astype("str").array.copy()

@@ -68,5 +68,7 @@ def differences(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
             differ = a != b
         if differ.any():
             row = int(np.flatnonzero(differ)[0])
-            found.append(f"{name}: {int(differ.sum())} rows, first {one['key'].iloc[row]}: {a[row]!r} against {b[row]!r}")
+            found.append(
+                f"{name}: {int(differ.sum())} rows, first {one['key'].iloc[row]}: {a[row]!r} against {b[row]!r}"
+            )
     return found

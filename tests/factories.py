@@ -148,7 +148,8 @@ def event_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
 class Story:
     """What a database is to hold.
 
-    `every` places one plan each so many 15m candles; 0 makes none. `limit` keeps the first so many plans.
+    `every` places one plan each so many candles; 0 makes none. `limit` keeps the first so many plans of a series.
+    `verdict` is that of every signal; without it a made-up model judges.
     """
 
     days: int = 3
@@ -159,6 +160,7 @@ class Story:
     synthetic: bool = True
     exchange: str = "synthetic"
     trades: bool = True
+    verdict: str | None = None
 
 
 def write_database(path: Path, story: Story) -> Path:
@@ -191,6 +193,8 @@ def _put_plans(
     rng = np.random.default_rng(100 + seed)
     starts = list(range(40, len(candles), story.every))[: story.limit]
     plans = [_plan(story.exchange, symbol, timeframe, candles, at, rng) for at in starts]
+    if story.verdict:
+        plans = [{**plan, "verdict": story.verdict, "reason": "", "ml_p": np.nan, "ev_pct": np.nan} for plan in plans]
     if not plans:
         return
     signals = signal_rows(plans)

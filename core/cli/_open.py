@@ -1,4 +1,4 @@
-"""What commands share: logging, the configuration and the desk."""
+"""What commands share: the configuration and the desk."""
 
 from __future__ import annotations
 
@@ -6,40 +6,25 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from core import app
+from core.cli._log import log_to_stderr
 from core.config import Config, ConfigSource, config_warnings
 from core.errors import UsageError, nearest
 from core.jobs._desk import Desk
-from core.redact import install_redaction
 
-__all__ = ["chosen", "close", "database", "desk_of", "hide_secrets", "log_to_stderr", "source_of"]
-
-
-def log_to_stderr(arguments: argparse.Namespace) -> logging.Logger:
-    """Send the engine's log to standard error and return its logger."""
-    level = logging.DEBUG if arguments.debug else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    for noisy in ("apscheduler", "httpx", "httpcore", "ccxt", "asyncio", "numba", "telegram"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    return logging.getLogger("trader")
+__all__ = ["chosen", "close", "database", "desk_of", "source_of"]
 
 
 def source_of(arguments: argparse.Namespace) -> ConfigSource:
-    """Return the configuration a command works with, its warnings logged."""
+    """Return the configuration a command works with; the log goes to standard error from now on."""
     source = app.config_source(Path(arguments.config), arguments.profile)
-    hide_secrets(source.current)
+    log = log_to_stderr(source.current, arguments.debug)
     for line in config_warnings(source.current):
-        logging.getLogger("trader").warning(line)
+        log.warning(line)
     return source
-
-
-def hide_secrets(config: Config) -> None:
-    """Cut the configuration's secrets out of everything logged from now on."""
-    install_redaction([config.notify.telegram.bot_token.get_secret_value()])
 
 
 def database(config: Config) -> Path:
@@ -48,11 +33,20 @@ def database(config: Config) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def desk_of(arguments: argparse.Namespace, offline: bool = False) -> AsyncIterator[Desk]:
-    """Open a desk for one command, with a market that is never asked if `offline`; close all of it behind."""
-    log = log_to_stderr(arguments)
+async def desk_of(arguments: argparse.Namespace, offline: bool = False, exchange: str = "") -> AsyncIterator[Desk]:
+    """Open a desk for one command and close all of it behind.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+    offline : bool
+        With a market that is never asked.
+    exchange : str
+        Record rows under this exchange instead of the configured one; offline only.
+    """
     source = source_of(arguments)
-    desk = app.open_desk(source, log, app.offline_market(source.current) if offline else None)
+    market = app.offline_market(source.current, exchange) if offline else None
+    desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
         yield desk
     finally:
@@ -65,15 +59,15 @@ async def close(desk: Desk) -> None:
     desk.writer.close()
 
 
-def chosen(asked: list[str] | None, known: list[str], what: str) -> list[str]:
+def chosen(asked: list[str] | None, known: Sequence[str], what: str) -> list[str]:
     """Return the names asked for, or all where none was.
 
     Raises
     ------
     UsageError
-        One of them is not configured.
+        One of them is not known.
     """
     for name in asked or []:
         if name not in known:
             raise UsageError(f"{what} '{name}' is not in the configuration; {nearest(name, known)}")
-    return asked or known
+    return asked or list(known)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from core import app
-from core.cli._open import chosen, close, database, desk_of, log_to_stderr, source_of
-from core.clock import format_ms, parse_time
+from core.cli._open import chosen, database, desk_of, source_of
+from core.clock import parse_time
 from core.errors import InputFileError, UsageError
-from core.jobs._desk import Desk
 from core.store.migrations import migrate
 from core.store.reader import Reader
 
@@ -47,26 +46,18 @@ async def _import(arguments: argparse.Namespace) -> int:
     from core.adapters.markets import files
     from core.jobs.transfer import import_rows
 
-    source = source_of(arguments)
-    config = source.current
-    log = log_to_stderr(arguments)
     path = Path(arguments.source)
     if not path.exists():
         raise InputFileError(f"{path}: no such file or folder")
-    table = {str(path): arguments.symbol} if arguments.symbol else dict(config.exchange.replay.files)
-    mapped = files.map_files(path, table, list(config.symbols))
-    desk = app.open_desk(source, log, app.offline_market(config, arguments.exchange))
-    try:
-        for symbol in chosen(arguments.symbols, list(mapped), "symbol"):
-            paths = mapped[symbol]
+    async with desk_of(arguments, offline=True, exchange=arguments.exchange or "") as desk:
+        table = {arguments.symbol: path} if arguments.symbol else desk.config.exchange.replay.files
+        named = None if arguments.symbol else path
+        mapped = files.map_files(named, table, desk.config.symbols, skip_others=True)
+        for symbol in chosen(arguments.symbols, sorted(mapped), "symbol"):
             with tqdm(unit=" rows", unit_scale=True, desc=symbol, dynamic_ncols=True) as bar:
-                report = import_rows(
-                    desk, symbol, lambda paths=paths: files.iter_rows(paths), str(path), progress=bar.update
-                )
-            print(report)
-        return 0
-    finally:
-        await close(desk)
+                batches = partial(files.iter_rows, mapped[symbol])
+                print(import_rows(desk, symbol, batches, str(path), progress=bar.update))
+    return 0
 
 
 async def _export(arguments: argparse.Namespace) -> int:

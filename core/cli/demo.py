@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from core import app
 from core.adapters.markets.replay import ReplayMarket
 from core.adapters.markets.synthetic import make_tape
-from core.cli._open import close, database, log_to_stderr, source_of
+from core.cli._open import close, database, source_of
 from core.cli.engine import only_one, refreshed
 from core.clock import DAY_MS, format_ms, monotonic_s
 from core.config import ConfigSource
@@ -44,19 +46,18 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path) -> int:
-    log = log_to_stderr(arguments)
     made = source.current.exchange.synthetic
     say(f"1/4 generating a SYNTHETIC market: {made.days} days, world '{made.world}', seed {made.seed}")
     symbols = list(source.current.symbols)
     tape = make_tape(made.world, symbols, made.start_ms, made.days, made.seed, made.p_star)
     live_from = made.start_ms + HISTORY_DAYS * DAY_MS
     market = ReplayMarket(tape, "synthetic", start_ms=live_from, synthetic=True)
-    desk = app.open_desk(source, log, market)
+    desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
         desk.writer.put_instruments(list(tape.instruments("synthetic").values()))
         for symbol in symbols:
             candles = tape.series[symbol].candles.between(None, live_from)
-            say(f"    {import_rows(desk, symbol, lambda run=candles: _batches(run), 'synthetic tape')}")
+            say(f"    {import_rows(desk, symbol, partial(_batches, candles), 'synthetic tape')}")
         say(f"2/4 retro scan over the {HISTORY_DAYS} days before {format_ms(live_from)}")
         await resample.run(desk, live_from)
         request = retro.RetroRequest(0, live_from, symbols, list(desk.config.timeframes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +15,8 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from core import app
-from core.cli._open import chosen, close, database, desk_of, hide_secrets, log_to_stderr, source_of
+from core.cli._log import hide_secrets, log_to_files
+from core.cli._open import chosen, close, database, desk_of, source_of
 from core.clock import format_ms, parse_time
 from core.config import ConfigSource
 from core.errors import AlreadyRunning, UsageError
@@ -36,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
-    log = log_to_stderr(arguments)
+    log_to_files(source.current)
+    log = logging.getLogger("trader")
     desk = app.open_desk(source, log)
     try:
         kind = "SYNTHETIC market" if desk.market.synthetic else desk.exchange
@@ -142,5 +145,6 @@ def analyze_results(arguments: argparse.Namespace) -> int:
     from core.jobs.analyze import analyze
 
     source = source_of(arguments)
-    print(analyze(Reader(database(source.current)), source.current, Path(arguments.out), arguments.exit_policy))
+    reader = Reader(database(source.current))
+    print(analyze(reader, source.current, Path(arguments.out), exit_policy=arguments.exit_policy))
     return 0

@@ -65,7 +65,9 @@ def problems_to_error(error: ValidationError, root: Node) -> ConfigError:
     more += len(problems) - 1
     first = problems[0]
     tail = f" (+{more} more)" if more else ""
-    return ConfigError(scrub(" ".join(f"{first.origin}: {first.text}{tail}".split())))
+    line = " ".join(f"{first.origin}: {first.text}{tail}".split())
+    # What was written may hold control characters; a message must not steer a terminal.
+    return ConfigError(scrub("".join(letter if letter.isprintable() else "?" for letter in line)))
 
 
 def _problem(detail: ErrorDetails, root: Node) -> _Problem:

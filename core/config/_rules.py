@@ -77,11 +77,6 @@ def _signal_rules(config: Config) -> Iterator[Broken]:
     if 2 * fibo.piv_window >= signals.lookback_candles:
         yield Broken("signals.fibo.piv_window", fibo.piv_window,
                      f"expected less than half of signals.lookback_candles, {signals.lookback_candles}")  # fmt: skip
-    for name, bounds in signals.filters.items():
-        if bounds.min is None and bounds.max is None:
-            yield Broken(f"signals.filters.{name}", None, "expected min, max or both")
-        elif bounds.min is not None and bounds.max is not None and bounds.max < bounds.min:
-            yield Broken(f"signals.filters.{name}.max", bounds.max, f"expected at least min, {bounds.min:g}")
 
 
 def _trade_rules(config: Config) -> Iterator[Broken]:

@@ -18,7 +18,6 @@ __all__ = [
     "Execution",
     "Fees",
     "Fibo",
-    "Filter",
     "Limits",
     "Risk",
     "Signals",
@@ -62,13 +61,6 @@ class Evaluation(Section):
     usd_per_trade: float = key(100.0, "Stake of every trade in equal-stake results.", "USD", gt=0, le=1e9)
 
 
-class Filter(Section):
-    """Bounds of one feature, inclusive; a candidate outside them is not proposed."""
-
-    min: float | None = key(None, "Smallest value that passes.", "of the feature", allow_inf_nan=False)
-    max: float | None = key(None, "Largest value that passes.", "of the feature", allow_inf_nan=False)
-
-
 class Signals(Section):
     """What makes a candidate."""
 
@@ -76,7 +68,6 @@ class Signals(Section):
         {"fibo_avwap": {}},
         "The rules that are run, each with parameters that override the keys below.",
     )
-    filters: FrozenMap[Name, Filter] = key({}, "Features made hard conditions: feature name to bounds.")
     lookback_candles: int = key(300, "A leg older than this is dead.", "candles", ge=20, le=10_000)
     atr_period: int = key(14, "Period of Wilder's ATR.", "candles", ge=2, le=500)
     atr_mult_sl: float = key(1.5, "Room behind the level of the stop: half of this many ATRs.", "ATR", ge=0, le=20)

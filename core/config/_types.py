@@ -52,13 +52,16 @@ _QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 
 
 class FrozenDict(dict[K, V]):
-    """A dictionary that refuses to change; equal to a plain one, picklable, JSON-plain."""
+    """A dictionary that refuses to change; equal to a plain one, hashable, picklable."""
 
     def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError("the configuration is frozen; load a new one instead")
 
     __setitem__ = __delitem__ = _refuse
     clear = pop = popitem = setdefault = update = __ior__ = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[type[FrozenDict[K, V]], tuple[dict[K, V]]]:
         return type(self), (dict(self),)
@@ -128,7 +131,7 @@ _SYMBOL_EXPECTED = "a symbol such as BTC/USDT:USDT (perpetual) or BTC/USDT (spot
 
 
 def _symbol(value: str) -> str:
-    if _SYMBOL.fullmatch(value) and not value.islower():
+    if _SYMBOL.fullmatch(value) and value.isprintable() and not value.islower():
         return value
     upper = value.strip().upper()
     if _SYMBOL.fullmatch(upper):

@@ -36,7 +36,7 @@ def _plain(value: Any, home: Path) -> Any:
         return _MASK if value.get_secret_value() else ""
     if isinstance(value, Path):
         inside = value.is_relative_to(home)
-        return (value.relative_to(home) if inside else value).as_posix()
+        return scrub((value.relative_to(home) if inside else value).as_posix())
     return _relative(scrub(value), home) if isinstance(value, str) else value
 
 
@@ -55,7 +55,9 @@ def config_hash(config: Config) -> str:
     >>> len(config_hash(Config(symbols=["BTC/USDT:USDT"])))
     12
     """
-    text = json.dumps(redacted(config), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    values = redacted(config)
+    del values["notify"]["telegram"]["bot_token"]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -133,7 +133,7 @@ class Config(Section):
             "move_sl_to_be_on_tp1": execution.move_sl_to_be_on_tp1,
             "trail_use": execution.trail.use,
             "trail_method": execution.trail.method,
-            "trail_atr_mult": execution.trail.atr_mult,
+            "trail_mult": execution.trail.atr_mult,
             "max_hold_candles": execution.max_hold_candles,
         }
         return {**general, **execution.exits.get(name, {})}

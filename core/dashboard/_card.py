@@ -79,7 +79,7 @@ def signal_card(view: View, signal: pd.Series, trades: pd.DataFrame, policy: str
                 st.write("Not played yet. The engine plays it with the next minutes; for old signals:")
                 st.code("python retro_scan.py --start 2024-01-01", language="bash")
             else:
-                _trade(mine.iloc[0], view.source.zone)
+                _trade(mine.iloc[0], str(signal["verdict"]), view.source.zone)
         if policy:
             _events(view, signal, policy)
         if signal["plan"]:
@@ -133,12 +133,12 @@ def _plan(signal: pd.Series, zone: str) -> None:
         st.caption(str(signal["rationale"]))
 
 
-def _trade(trade: pd.Series, zone: str) -> None:
+def _trade(trade: pd.Series, verdict: str, zone: str) -> None:
     status = str(trade["status"])
     lines = [("Status", f"{status}: {STATUSES[status]}")]
     if trade["exit_reason"]:
         lines.append(("Ended by", f"{trade['exit_reason']}: {ENDS.get(str(trade['exit_reason']), '')}"))
-    lines.append(("In the account", "yes" if int(trade["taken"]) else f"no{_blocked(trade)}"))
+    lines.append(("In the account", _in_account(trade, verdict)))
     if int(trade["opened_ms"]):
         lines.append(
             ("Filled", f"{price_text(float(trade['fill_price']))} at {format_ms(int(trade['opened_ms']), zone)}")
@@ -156,8 +156,12 @@ def _trade(trade: pd.Series, zone: str) -> None:
     _pairs(lines)
 
 
-def _blocked(trade: pd.Series) -> str:
-    return f", blocked by {trade['blocked_by']}" if trade["blocked_by"] else ", not passed by the gate"
+def _in_account(trade: pd.Series, verdict: str) -> str:
+    if int(trade["taken"]):
+        return "yes"
+    if trade["blocked_by"]:
+        return f"no, blocked by {trade['blocked_by']}"
+    return "no" if verdict in ("PASS", "UNGATED") else "no, refused by the gate"
 
 
 def _result(trade: pd.Series) -> str:
@@ -173,10 +177,7 @@ def _costs(trade: pd.Series) -> str:
 
 
 def _pairs(lines: list[tuple[str, str]]) -> None:
-    for name, text in lines:
-        left, right = st.columns([1, 3], gap="small")
-        left.caption(name)
-        right.write(text)
+    st.table(dict(lines), border="horizontal")
 
 
 def event_table(events: pd.DataFrame) -> pd.DataFrame:

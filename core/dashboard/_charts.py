@@ -17,6 +17,7 @@ from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.schema import Candles
 
 __all__ = [
+    "BACKGROUND",
     "BAD",
     "DOWN",
     "FAINT",
@@ -34,6 +35,7 @@ __all__ = [
 
 Option = dict[str, Any]
 
+BACKGROUND = "#0E1117"
 UP, DOWN = "#56B4E9", "#E69F00"
 GOOD, BAD, NEUTRAL, LEG = "#009E73", "#D55E00", "#E6E9EF", "#CC79A7"
 GRID_LINE, FAINT = "#232A36", "#9AA4B5"
@@ -53,11 +55,10 @@ def zoom(axes: list[int], start: int) -> list[Option]:
     ]
 
 
-def _candle_frame(candles: Candles, step_ms: int) -> pd.DataFrame:
+def _candle_frame(candles: Candles, axis: Axis) -> pd.DataFrame:
     rising = candles.close >= candles.open
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            "time": moment_labels(candles.ts, step_ms),
             "open": candles.open,
             "close": candles.close,
             "low": candles.low,
@@ -66,30 +67,43 @@ def _candle_frame(candles: Candles, step_ms: int) -> pd.DataFrame:
             "volume down": np.where(rising, np.nan, candles.volume),
         }
     )
+    frame = frame.reindex(range(len(axis.labels)))  # the empty columns to the right hold no candle
+    frame.insert(0, "time", axis.labels)
+    return frame
 
 
 class Axis:
-    """Places moments on the category axis of a run of candles."""
+    """Places moments on the category axis of a run of candles.
 
-    def __init__(self, candles: Candles, step_ms: int) -> None:
-        self._ts, self._step = candles.ts, step_ms
-        self._labels = moment_labels(candles.ts, step_ms)
+    Parameters
+    ----------
+    candles : Candles
+    timeframe : str
+    room : int
+        Empty columns to the right of the newest candle.
+    """
+
+    def __init__(self, candles: Candles, timeframe: str, room: int = 0) -> None:
+        self._step = timeframe_ms(timeframe)
+        ahead = candles.ts[-1:] + self._step * np.arange(1, room + 1)
+        self._ts = np.concatenate([candles.ts, ahead])
+        self.labels = moment_labels(self._ts, self._step)
 
     def place(self, ms: float) -> int | None:
-        """Return the position of the candle that holds `ms`; None outside the run or in a gap."""
+        """Return the position of the column that holds `ms`; None outside the run or in a gap."""
         bucket = floor_to(int(ms), self._step)
         found = int(np.searchsorted(self._ts, bucket))
         return found if found < len(self._ts) and self._ts[found] == bucket else None
 
     def at(self, ms: float) -> str | None:
-        """Return the label of the candle that holds `ms`; None outside the run or in a gap."""
+        """Return the label of the column that holds `ms`; None outside the run or in a gap."""
         found = self.place(ms)
-        return None if found is None else self._labels[found]
+        return None if found is None else self.labels[found]
 
     def clip(self, ms: float) -> str:
-        """Return the label of the last candle at or before `ms`, or of the nearest end of the run."""
-        place = int(np.searchsorted(self._ts, int(ms), side="right")) - 1
-        return self._labels[min(max(place, 0), len(self._labels) - 1)]
+        """Return the label of the last column at or before `ms`, or of the nearest end of the run."""
+        found = int(np.searchsorted(self._ts, int(ms), side="right")) - 1
+        return self.labels[min(max(found, 0), len(self.labels) - 1)]
 
 
 def _price_format(candles: Candles) -> str:
@@ -101,14 +115,24 @@ def _price_format(candles: Candles) -> str:
 def _price_axes() -> Option:
     hidden: Option = {"show": False}
     line: Option = {"lineStyle": {"color": GRID_LINE}}
+    # Both panes keep the same width whatever their labels need, or a candle would not stand above its volume.
+    place: Option = {"left": 12, "right": 84, "containLabel": False, "outerBoundsMode": "none"}
+    ends: Option = {"alignMinLabel": "left", "alignMaxLabel": "right"}
     return {
         "grid": [
-            {"left": 12, "right": 84, "top": 36, "height": "64%", "containLabel": False},
-            {"left": 12, "right": 84, "top": "78%", "height": "10%", "containLabel": False},
+            {**place, "top": 36, "height": "64%"},
+            {**place, "top": "78%", "height": "10%"},
         ],
         "xAxis": [
             {"type": "category", "boundaryGap": True, "axisLine": line, "axisTick": hidden, "axisLabel": hidden},
-            {"type": "category", "gridIndex": 1, "boundaryGap": True, "axisLine": line, "axisTick": hidden},
+            {
+                "type": "category",
+                "gridIndex": 1,
+                "boundaryGap": True,
+                "axisLine": line,
+                "axisTick": hidden,
+                "axisLabel": ends,
+            },
         ],
         "yAxis": [
             {"scale": True, "position": "right", "splitLine": line},
@@ -125,10 +149,10 @@ def _price_axes() -> Option:
 
 def candle_chart(
     candles: Candles,
-    timeframe: str,
+    axis: Axis,
     signals: pd.DataFrame,
-    overlay: list[Option] | None = None,
-    zoom_start: int = 60,
+    overlay: list[Option],
+    zoom_start: int,
 ) -> Option:
     """Return the option of a candlestick chart with volume and marked signals.
 
@@ -136,16 +160,15 @@ def candle_chart(
     ----------
     candles : Candles
         Oldest first; at least one.
-    timeframe : str
+    axis : Axis
+        Of these candles.
     signals : pandas.DataFrame
-        Columns decided_ms, ts_ms, direction, id; those outside the candles are left out.
-    overlay : list of dict, optional
-        More series, from `plan_overlay`.
+        Columns ts_ms and direction; those outside the candles are left out.
+    overlay : list of dict
+        More series, such as those of `plan_overlay`.
     zoom_start : int
         Where the first view begins, percent of the run.
     """
-    step = timeframe_ms(timeframe)
-    frame = _candle_frame(candles, step)
     bar: Option = {
         "type": "bar",
         "xAxisIndex": 1,
@@ -158,8 +181,8 @@ def candle_chart(
     return {
         **_price_axes(),
         "animation": False,
-        "legend": {"top": 4, "left": 12, "icon": "roundRect", "data": _legend(overlay or [])},
-        "dataset": {"source": frame},
+        "legend": {"top": 4, "left": 12, "data": _legend(overlay)},
+        "dataset": {"source": _candle_frame(candles, axis)},
         "dataZoom": zoom([0, 1], zoom_start),
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "cross"}, "valueFormatter": _price_format(candles)},
@@ -172,8 +195,8 @@ def candle_chart(
             },
             {**bar, "name": "Volume, up", "encode": {"x": "time", "y": "volume up"}, "itemStyle": {"color": UP}},
             {**bar, "name": "Volume, down", "encode": {"x": "time", "y": "volume down"}, "itemStyle": {"color": DOWN}},
-            *_signal_marks(candles, step, signals),
-            *(overlay or []),
+            *_signal_marks(candles, axis, signals),
+            *overlay,
         ],
     }
 
@@ -182,8 +205,7 @@ def _legend(overlay: list[Option]) -> list[str]:
     return ["Price", "Long signal", "Short signal", *(str(item["name"]) for item in overlay)]
 
 
-def _signal_marks(candles: Candles, step: int, signals: pd.DataFrame) -> list[Option]:
-    axis, labels = Axis(candles, step), moment_labels(candles.ts, step)
+def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame) -> list[Option]:
     looks = {
         "long": ("Long signal", UP, candles.low, 0, [0, 12]),
         "short": ("Short signal", DOWN, candles.high, 180, [0, -12]),
@@ -193,8 +215,8 @@ def _signal_marks(candles: Candles, step: int, signals: pd.DataFrame) -> list[Op
         points = []
         for ts in signals.loc[signals["direction"] == direction, "ts_ms"]:
             place = axis.place(ts)
-            if place is not None:
-                points.append([labels[place], float(prices[place])])
+            if place is not None and place < len(candles):
+                points.append([axis.labels[place], float(prices[place])])
         series.append(
             {
                 "type": "scatter",

@@ -39,14 +39,15 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
         }
     )
     line: Option = {"lineStyle": {"color": GRID_LINE}}
+    place: Option = {"left": 12, "right": 72, "containLabel": False, "outerBoundsMode": "none"}
     shared: Option = {"type": "line", "step": "end", "showSymbol": False}
     return {
         "animation": False,
         "useUTC": True,
         "dataset": {"source": frame},
         "grid": [
-            {"left": 12, "right": 72, "top": 32, "height": "52%", "containLabel": False},
-            {"left": 12, "right": 72, "top": "66%", "height": "18%", "containLabel": False},
+            {**place, "top": 32, "height": "52%"},
+            {**place, "top": "66%", "height": "18%"},
         ],
         "legend": {"top": 0, "left": 12},
         "xAxis": [

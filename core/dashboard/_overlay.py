@@ -11,9 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.clock import timeframe_ms
-from core.dashboard._charts import BAD, GOOD, LEG, NEUTRAL, Axis, Option
-from core.schema import Candles
+from core.dashboard._charts import BACKGROUND, BAD, GOOD, LEG, NEUTRAL, Axis, Option
 
 __all__ = ["levels", "plan_leg", "plan_overlay", "price_text"]
 
@@ -74,19 +72,33 @@ def plan_leg(plan: str) -> tuple[tuple[int, float], tuple[int, float]] | None:
     return (int(leg["a_ms"]), float(leg["a_price"])), (int(leg["b_ms"]), float(leg["b_price"]))
 
 
-def _line(name: str, points: list[list[Any]], colour: str, kind: str, label: str = "") -> Option:
+def _line(name: str, points: list[Any], colour: str, kind: str) -> Option:
     return {
         "type": "line",
         "name": name,
         "data": points,
-        "symbol": "none",
+        "symbol": "circle",
+        "symbolSize": 1,
         "silent": True,
         "lineStyle": {"color": colour, "type": kind, "width": 1.5},
         "itemStyle": {"color": colour},
-        "endLabel": {"show": bool(label), "formatter": label, "color": colour, "fontSize": 11},
         "tooltip": {"show": False},
         "z": 4,
     }
+
+
+def _level(name: str, price: float, colour: str, start: str, end: str) -> Option:
+    """A level from `start` to `end`, with its name and price behind it."""
+    label: Option = {
+        "show": True,
+        "formatter": f"{name} {price_text(price)}",
+        "position": "right",
+        "color": colour,
+        "backgroundColor": BACKGROUND,
+        "padding": [2, 4],
+        "fontSize": 11,
+    }
+    return _line(name, [{"value": [start, price]}, {"value": [end, price], "label": label}], colour, "solid")
 
 
 def _box(start: str, end: str, low: float, high: float, colour: str) -> list[Option]:
@@ -111,7 +123,7 @@ def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
             "data": points,
             "symbol": shape,
             "symbolSize": 13,
-            "itemStyle": {"color": colour, "borderColor": "#0E1117", "borderWidth": 2},
+            "itemStyle": {"color": colour, "borderColor": BACKGROUND, "borderWidth": 2},
             "tooltip": {"show": False},
             "z": 6,
         }
@@ -119,16 +131,13 @@ def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
     ]
 
 
-def plan_overlay(
-    candles: Candles, timeframe: str, signal: pd.Series, end_ms: int, events: pd.DataFrame
-) -> list[Option]:
+def plan_overlay(axis: Axis, signal: pd.Series, end_ms: int, events: pd.DataFrame) -> list[Option]:
     """Return the series that draw a signal: leg, levels, risk and reward, fills and exits.
 
     Parameters
     ----------
-    candles : Candles
-        Those of the chart; at least one.
-    timeframe : str
+    axis : Axis
+        Of the chart's candles.
     signal : pandas.Series
         One row of `schema.SIGNALS`.
     end_ms : int
@@ -136,12 +145,8 @@ def plan_overlay(
     events : pandas.DataFrame
         Its trade's events, `schema.TRADE_EVENTS`.
     """
-    axis = Axis(candles, timeframe_ms(timeframe))
     start, end = axis.clip(int(signal["ts_ms"])), axis.clip(end_ms)
-    series = [
-        _line(name, [[start, price], [end, price]], colour, "solid", f"{name} {price_text(price)}")
-        for name, price, colour in levels(signal)
-    ]
+    series = [_level(name, price, colour, start, end) for name, price, colour in levels(signal)]
     entry, reach = float(signal["entry"]), levels(signal)[-1][1]
     series[0]["markArea"] = {
         "silent": True,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from core.clock import MINUTE_MS, format_duration, format_ms, timeframe_ms, wall_now_ms
+from core.clock import MINUTE_MS, format_duration, format_ms, wall_now_ms
 from core.dashboard._source import (
     Snapshot,
     Source,
@@ -24,13 +24,12 @@ from core.dashboard._source import (
     synthetic,
 )
 from core.errors import TraderError
-from core.results.metrics import DISCLAIMER
+from core.results.metrics import DISCLAIMER, SYNTHETIC, UNGATED
 
 __all__ = ["View", "empty_state", "show"]
 
 STALE_AFTER_MS = 5 * MINUTE_MS  # a running scheduler is at most two minutes behind
 REFRESH_S = 30
-_RECENT = 20  # newest verdicts that decide whether a model is in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,16 @@ def empty_state(title: str, text: str, commands: list[tuple[str, str]]) -> None:
             st.code(command, language="bash")
 
 
-def show(body: Callable[[View], None]) -> None:
+def show(title: str, body: Callable[[View], None]) -> None:
     """Draw a page: sidebar, then its body, refreshed by itself when asked to.
 
     Parameters
     ----------
+    title : str
     body : callable
         Draws the page from a `View`.
     """
+    st.title(title, anchor=False)
     try:
         source = find_source(os.environ)
     except TraderError as error:
@@ -154,13 +155,10 @@ def _banners(view: View) -> bool:
         return False
     generated = synthetic(view.snapshot, view.exchange)
     if generated:
-        st.warning("SYNTHETIC MARKET: every figure here is made of generated candles.", icon=":material/science:")
-    recent = newest_signals(view.snapshot, view.exchange, None, None, _RECENT)
-    if len(recent) and recent["verdict"].iloc[0] == "UNGATED":
-        st.info(
-            "UNGATED: no model is in force. Every candidate of the rules is shown; none was judged.",
-            icon=":material/lock_open:",
-        )
+        st.warning(SYNTHETIC, icon=":material/science:")
+    newest = newest_signals(view.snapshot, view.exchange, None, None, 1)
+    if len(newest) and newest["verdict"].iloc[0] == "UNGATED":
+        st.info(UNGATED, icon=":material/lock_open:")
     _freshness(view, series[series["exchange"] == view.exchange], generated)
     return True
 
@@ -184,8 +182,3 @@ def _freshness(view: View, series: pd.DataFrame, generated: bool) -> None:
         )
     else:
         st.caption(f"{view.exchange}: candles up to {moment}, {format_duration(age)} ago.")
-
-
-def timeframes_in_order(timeframes: list[str]) -> list[str]:
-    """Return timeframes from short to long."""
-    return sorted(timeframes, key=timeframe_ms)

@@ -33,6 +33,7 @@ __all__ = [
     "rows_of",
     "series_of",
     "signal_of",
+    "signals_between",
     "snapshot_of",
     "synthetic",
     "trades_of",
@@ -154,6 +155,15 @@ def newest_signals(
     chosen = {name: value for name, value in only.items() if value is not None}
     found = Reader(Path(snapshot.path)).signals(exchange=exchange, limit=limit, **chosen)
     return found.sort_values(["decided_ms", "id"], ascending=False, kind="stable").reset_index(drop=True)
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def signals_between(
+    snapshot: Snapshot, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int
+) -> pd.DataFrame:
+    """Return the signals of a series decided in ``[start_ms, end_ms)``."""
+    reader = Reader(Path(snapshot.path))
+    return reader.signals(exchange=exchange, symbol=symbol, timeframe=timeframe, start_ms=start_ms, end_ms=end_ms)
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=16, show_spinner=False)

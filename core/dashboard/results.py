@@ -16,9 +16,9 @@ from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._shared import View, empty_state, show
 from core.dashboard._source import heads_of, policies_of, rows_of
 from core.results.equity import account_curve, equal_stake_curve, equity_frame
-from core.results.metrics import Metric, account_metrics, conclusion, metrics
+from core.results.metrics import Metric, account_metrics, conclusion, counted, metrics, stake_metrics
 from core.results.rows import closed_rows, plan_table, taken_rows
-from core.results.statistics import STATUSES, Summary, summarize
+from core.results.statistics import Summary, summarize
 from core.results.tables import BREAKDOWNS, breakdown, exit_reason_table, trades_table
 
 __all__ = ["page"]
@@ -29,7 +29,7 @@ _HEADLINES = 6  # the first figures stand as tiles, the others in the table belo
 
 def page() -> None:
     """Draw the page."""
-    show(_body)
+    show("Results", _body)
 
 
 def _body(view: View) -> None:
@@ -45,11 +45,13 @@ def _body(view: View) -> None:
     if rows.empty:
         _nothing("No trades under this choice", "No signal of this plan was played under this exit policy.")
         return
+    of_plan = heads[heads["plan_hash"] == chosen[0]]
+    left_out = int((of_plan["in_sample"] == 1).sum())
     everything, taken = summarize(rows), summarize(taken_rows(rows))
     st.markdown(f"**{conclusion(everything)}**")
-    _counts(everything)
+    st.caption(counted(everything, left_out))
     _side_by_side(everything, taken)
-    _equity(view, rows)
+    _equity(view, rows, everything)
     _exits(rows)
     _groups(rows)
     _trades(rows)
@@ -99,19 +101,11 @@ def _choose(view: View, heads: pd.DataFrame) -> tuple[str, str] | None:
     return str(plan), str(policy)
 
 
-def _counts(summary: Summary) -> None:
-    told = ", ".join(f"{status.lower()} {summary.counts[status]:,}" for status in STATUSES)
-    period = ""
-    if summary.n_closed:
-        period = f" From {format_ms(summary.first_ms)} to {format_ms(summary.last_ms)}."
-    st.caption(f"Candidates: {told}.{period} Judged in sample: left out.")
-
-
 def _tile(metric: Metric) -> None:
     value = metric.value if metric.enough else ":gray[not enough data]"
     st.caption(metric.label, help=metric.explanation)
     st.markdown(f"### {value}" if metric.enough else f"##### {value}")
-    st.caption(metric.detail)
+    st.caption(metric.detail.replace(", n = ", "  \nn = "))
 
 
 def _side_by_side(everything: Summary, taken: Summary) -> None:
@@ -144,14 +138,14 @@ def _side_by_side(everything: Summary, taken: Summary) -> None:
         )
 
 
-def _equity(view: View, rows: pd.DataFrame) -> None:
+def _equity(view: View, rows: pd.DataFrame, everything: Summary) -> None:
     capital = view.source.capital_usd
     st.subheader("Equity", anchor=False)
     left, right = st.columns(2)
     with left:
         stakes = equal_stake_curve(rows)
         st.markdown("**Equal stakes, all candidates**")
-        st.caption("Sum of all results when each candidate is made with the same amount of money.")
+        _captions(stake_metrics(everything))
         if len(stakes.ts_ms):
             st.echarts_chart(
                 curve_chart(stakes, "Result, USD", UP, percent=False),
@@ -167,8 +161,7 @@ def _equity(view: View, rows: pd.DataFrame) -> None:
             st.info(f"The account needs the configuration (risk.capital_usd). {view.source.problem}")
         else:
             account = account_curve(rows, capital)
-            for metric in account_metrics(account):
-                st.caption(f"{metric.label}: {metric.value}, {metric.detail}", help=metric.explanation)
+            _captions(account_metrics(account))
             if len(account.ts_ms):
                 st.echarts_chart(
                     curve_chart(account, "Account, USD", GOOD, percent=True),
@@ -187,6 +180,11 @@ def _equity(view: View, rows: pd.DataFrame) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _captions(shown: list[Metric]) -> None:
+    for metric in shown:
+        st.caption(f"{metric.label}: {metric.value}, {metric.detail}", help=metric.explanation)
 
 
 def _exits(rows: pd.DataFrame) -> None:
@@ -218,7 +216,8 @@ def _groups(rows: pd.DataFrame) -> None:
     shown = table.drop(columns="enough").copy()
     figures = ["win_rate", "win_low", "win_high", "expectancy_r", "r_low", "r_high"]
     shown[figures] = shown[figures].mask(thin)
-    shown["note"] = ["not enough data" if few else "" for few in thin]
+    if thin.any():
+        shown["note"] = ["not enough data" if few else "" for few in thin]
     if (~thin).any():
         st.echarts_chart(
             interval_chart(table),

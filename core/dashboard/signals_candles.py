@@ -12,11 +12,19 @@ import streamlit as st
 
 from core.clock import format_ms, timeframe_ms
 from core.dashboard._card import signal_card
-from core.dashboard._charts import candle_chart
+from core.dashboard._charts import Axis, candle_chart
 from core.dashboard._columns import SIGNAL_COLUMNS
 from core.dashboard._overlay import plan_leg, plan_overlay
 from core.dashboard._shared import View, empty_state, show
-from core.dashboard._source import candles_of, events_of, newest_signals, series_of, signal_of, trades_of
+from core.dashboard._source import (
+    candles_of,
+    events_of,
+    newest_signals,
+    series_of,
+    signal_of,
+    signals_between,
+    trades_of,
+)
 from core.results.rows import newest_policy
 from core.schema import Candles
 
@@ -25,13 +33,14 @@ __all__ = ["page"]
 _WINDOWS = [300, 600, 1500, 3000]
 _LISTED = 200  # newest signals in the table and in the choice
 _BEFORE, _AFTER = 80, 40  # candles shown around a chosen signal
+_AHEAD = 60  # columns shown after the newest candle for a plan that is still valid
 _NONE = 0
 _PICK = "signal_pick"
 
 
 def page() -> None:
     """Draw the page."""
-    show(_body)
+    show("Signals & Candles", _body)
 
 
 def _body(view: View) -> None:
@@ -159,6 +168,12 @@ def _end_of(signal: pd.Series, trades: pd.DataFrame, policy: str) -> int:
     return int(trade["closed_ms"]) or int(signal["valid_until_ms"])
 
 
+def _room(candles: Candles, timeframe: str, end_ms: int) -> int:
+    """Return how many empty columns must follow the candles so that a plan and the names of its levels fit."""
+    behind = (int(candles.ts[-1]) - end_ms) // timeframe_ms(timeframe)
+    return max(0, min(_AHEAD, -behind) + len(candles) // 6 - max(behind, 0))
+
+
 def _chart(
     view: View,
     symbol: str,
@@ -178,14 +193,15 @@ def _chart(
             [("python download_data.py", "Fetch the history of the configured symbols:")],
         )
         return
+    axis = Axis(candles, timeframe, 0 if picked is None else _room(candles, timeframe, end_ms))
     overlay = []
     if picked is not None:
-        events = events_of(view.snapshot, int(picked["id"]), policy)
-        overlay = plan_overlay(candles, timeframe, picked, end_ms, events)
-    marks = newest_signals(view.snapshot, view.exchange, symbol, timeframe, _LISTED)
+        overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy))
+    first_ms, last_ms = int(candles.ts[0]), int(candles.ts[-1]) + timeframe_ms(timeframe)
+    marks = signals_between(view.snapshot, view.exchange, symbol, timeframe, first_ms, last_ms + 1)
     number = 0 if picked is None else int(picked["id"])
     st.echarts_chart(
-        candle_chart(candles, timeframe, marks, overlay, zoom_start=0 if number else 60),
+        candle_chart(candles, axis, marks, overlay, zoom_start=0 if number else 60),
         height=560,
         key=f"candles-{symbol}-{timeframe}-{number}",
         alt=f"Candles of {symbol} {timeframe} with volume and signals",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from core.clock import MINUTE_MS, timeframe_ms
@@ -30,12 +29,16 @@ from core.execution.kernel import (
 from core.execution.rules import ExecutionRules
 from core.execution.tables import CANDLE, MARK, PLAN, TARGET, TERMS, TRADE, Record, Table, table
 from core.ports import ExitPlan
-from core.schema import TRADE_EVENTS, TRADES, Candles, IntArray, conform
+from core.schema import TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, conform
 
 __all__ = ["new_trades", "play"]
 
 _DIRECTIONS = ("long", "short")
+_NO_TRAIL, _ATR_TRAIL, _PCT_TRAIL = range(3)  # ExitPlan.trail_kind
 _WORDS = {"status": STATUSES, "exit_reason": KINDS}
+# Columns the kernel carries as they are, and those of them that are prices.
+_CARRIED = tuple(name for name in TRADE.names or () if name in TRADES and name not in _WORDS)
+_PRICES = ("fill_price", "exit_price", "stop", "extreme")
 
 
 def new_trades(signals: pd.DataFrame, exit_policy: str, rules: ExecutionRules) -> pd.DataFrame:
@@ -119,13 +122,14 @@ def play(
     seen = candles.between(None, frontier_ms)
     if delisted and not len(seen) and (trades["status"] == STATUSES[OPEN]).any():
         raise ValueError("play: a delisted market needs its last candle for a position to leave at")
-    state = _trades_to_state(trades)
-    unfinished = state["status"] <= OPEN
+    sign = np.where(_codes(signals["direction"], _DIRECTIONS, "direction") == 0, 1.0, -1.0)
+    state = _trades_to_state(trades, sign)
     long, short = _candles_to_sides(seen)
+    shape = exit_plan.target_price.shape
     size, events = play_trades(
         state,
-        _signals_to_plans(signals, exit_plan, rules),
-        table(TARGET, exit_plan.target_price.shape, price=exit_plan.target_price, fraction=exit_plan.target_fraction),
+        _signals_to_plans(signals, sign, exit_plan, rules),
+        table(TARGET, shape, price=sign[:, None] * exit_plan.target_price, fraction=exit_plan.target_fraction),
         np.array(exit_plan.exit_at_ms, dtype=np.int64),
         long,
         short,
@@ -134,7 +138,7 @@ def play(
         ),
         _terms(frontier_ms, delisted, rules, costs),
     )
-    return _state_to_trades(state, trades, signals, rules, unfinished), _events_to_frame(events[:size], trades)
+    return _state_to_trades(state, sign, trades, signals, rules), _events_to_frame(events[:size], sign, trades)
 
 
 def _terms(frontier_ms: int, delisted: bool, rules: ExecutionRules, costs: CostModel) -> Record:
@@ -187,54 +191,75 @@ def _candles_to_sides(candles: Candles) -> tuple[Table, Table]:
     return long, table(CANDLE, n, ts=ts, open=-o, high=-low, low=-h, close=-c)
 
 
-def _signals_to_plans(signals: pd.DataFrame, plan: ExitPlan, rules: ExecutionRules) -> Table:
+def _signals_to_plans(signals: pd.DataFrame, sign: FloatArray, plan: ExitPlan, rules: ExecutionRules) -> Table:
     lengths_ms = {word: timeframe_ms(word) for word in signals["timeframe"].unique()}
+    # One expression moves every stop: extreme * factor - distance.
+    factor = np.where(plan.trail_kind == _PCT_TRAIL, 1.0 - sign * plan.trail_mult / 100.0, 1.0)
+    distance = np.where(plan.trail_kind == _ATR_TRAIL, plan.trail_mult * signals["atr"].to_numpy(), 0.0)
     return table(
         PLAN,
         len(signals),
-        sign=np.where(_codes(signals["direction"], _DIRECTIONS, "direction") == 0, 1.0, -1.0),
+        sign=sign,
         order=_codes(signals["order_type"], ORDERS, "order_type"),
         start_ms=_first_candle_ms(signals, rules),
         hold_ms=plan.max_hold_candles * signals["timeframe"].map(lengths_ms).to_numpy(dtype="int64"),
         exit_from=plan.exit_at_from[:-1],
         exit_to=plan.exit_at_from[1:],
-        **{name: signals[name] for name in ("decided_ms", "valid_until_ms", "entry", "sl", "tp1", "atr")},
-        **{name: getattr(plan, name) for name in ("n_targets", "be_after", "trail_kind", "trail_mult", "trail_after")},
+        trail_factor=factor,
+        trail_distance=np.where(plan.trail_kind == _NO_TRAIL, np.inf, distance),
+        **{name: sign * signals[name].to_numpy() for name in ("entry", "sl", "tp1")},
+        **{name: signals[name] for name in ("decided_ms", "valid_until_ms")},
+        **{name: getattr(plan, name) for name in ("n_targets", "be_after", "trail_after")},
     )
 
 
-def _trades_to_state(trades: pd.DataFrame) -> Table:
-    words = {name: _codes(trades[name], known, name) for name, known in _WORDS.items()}
-    return table(TRADE, len(trades), **{name: trades[name] for name in TRADE.names or () if name not in words}, **words)
+def _trades_to_state(trades: pd.DataFrame, sign: FloatArray) -> Table:
+    state = table(
+        TRADE,
+        len(trades),
+        row=np.arange(len(trades)),
+        **{name: _codes(trades[name], known, name) for name, known in _WORDS.items()},
+        **{name: trades[name] for name in _CARRIED},
+    )
+    for name in _PRICES:
+        state[name] *= sign
+    return state
 
 
 def _state_to_trades(
-    state: Table, trades: pd.DataFrame, signals: pd.DataFrame, rules: ExecutionRules, played: npt.NDArray[np.bool_]
+    state: Table, sign: FloatArray, trades: pd.DataFrame, signals: pd.DataFrame, rules: ExecutionRules
 ) -> pd.DataFrame:
-    """Return `trades` with the new state; finished rows keep every bit of theirs."""
+    """Return `trades` with the new state; rows that were finished keep every bit of theirs."""
     pnl_pct = state["gross_pct"] - state["fees_pct"] - state["funding_pct"]
     entry = signals["entry"].to_numpy(dtype="float64")
     planned_pct = 100.0 * np.abs(entry - signals["sl"].to_numpy(dtype="float64")) / entry
     # An order that expires is known to have at that moment; what a candle did, at its close.
     ends_with_candle = (state["status"] >= CLOSED) & (state["status"] != EXPIRED)
-    news = {name: state[name] for name in TRADE.names or ()} | {
-        name: np.array(known, dtype=object)[state[name]] for name, known in _WORDS.items()
-    }
-    news |= {
+    news = {
+        **{name: state[name] for name in _CARRIED},
+        **{name: sign * state[name] for name in _PRICES},
+        **{name: np.array(known, dtype=object)[state[name]] for name, known in _WORDS.items()},
         "known_ms": state["closed_ms"] + np.where(ends_with_candle, MINUTE_MS, 0),
         "tp1_hit": state["next_target"] > 0,
         "pnl_pct": pnl_pct,
         "pnl_usd": pnl_pct / 100.0 * rules.usd_per_trade,
         "r_multiple": pnl_pct / planned_pct,
     }
-    merged = {name: np.where(played, news[name], trades[name]) if name in news else trades[name] for name in TRADES}
-    return conform(pd.DataFrame({name: np.asarray(column) for name, column in merged.items()}), TRADES)
+    was_unfinished = trades["status"].isin(STATUSES[: OPEN + 1]).to_numpy()
+    columns = {
+        name: np.where(was_unfinished, news[name], trades[name]) if name in news else trades[name].to_numpy()
+        for name in TRADES
+    }
+    return conform(pd.DataFrame(columns), TRADES)
 
 
-def _events_to_frame(events: Table, trades: pd.DataFrame) -> pd.DataFrame:
-    columns = {name: events[name] for name in ("seq", "ts_ms", "price", "fraction", "fee_pct", "rate_pct")} | {
-        "signal_id": trades["signal_id"].to_numpy()[events["row"]],
-        "exit_policy": trades["exit_policy"].to_numpy(dtype=object)[events["row"]],
+def _events_to_frame(events: Table, sign: FloatArray, trades: pd.DataFrame) -> pd.DataFrame:
+    row = events["row"]
+    columns = {
+        **{name: events[name] for name in ("seq", "ts_ms", "fraction", "fee_pct", "rate_pct")},
+        "price": sign[row] * events["price"],
+        "signal_id": trades["signal_id"].to_numpy()[row],
+        "exit_policy": trades["exit_policy"].to_numpy(dtype=object)[row],
         "kind": np.array(KINDS, dtype=object)[events["kind"]],
         "source": np.array(SOURCES, dtype=object)[events["source"]],
     }

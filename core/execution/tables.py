@@ -1,7 +1,8 @@
 """The tables the kernel reads and writes: one record a trade, a candle, a settlement or an event.
 
-The law: only numbers cross into the kernel; words cross as codes (`core.execution.kernel`). Fields are int64
-or float64, times UTC ms and prices quote currency, where nothing else is said.
+The law: only numbers cross into the kernel, and all prices as a long sees them: those of a short are negated,
+exact in floating point, so that one set of comparisons serves both. Words cross as codes
+(`core.execution.kernel`); times are UTC ms.
 """
 
 from __future__ import annotations
@@ -22,27 +23,28 @@ def _layout(ints: str, floats: str) -> np.dtype[np.void]:
     return np.dtype((np.record, fields))
 
 
-# As a long sees it; for a short prices are negated and high and low swapped.
+# For a short, high and low have changed places.
 CANDLE = _layout("ts", "open high low close")
 
 # A funding settlement: percent of notional paid by a long, and whether it is recorded or the default.
 MARK = _layout("ts source", "rate_pct")
 
 # What was planned. sign: 1 long, -1 short; start_ms: the first candle an order can meet; hold_ms: 0 = no limit;
-# the rest as in `core.ports.ExitPlan`.
+# the moving stop is extreme * trail_factor - trail_distance; the rest as in `core.ports.ExitPlan`.
 PLAN = _layout(
-    "order decided_ms start_ms valid_until_ms hold_ms n_targets be_after trail_kind trail_after exit_from exit_to",
-    "sign entry sl tp1 atr trail_mult",
+    "order decided_ms start_ms valid_until_ms hold_ms n_targets be_after trail_after exit_from exit_to",
+    "sign entry sl tp1 trail_factor trail_distance",
 )
 TARGET = _layout("", "price fraction")
 
-# What the next candle needs to know and what has been earned so far: columns of `schema.TRADES`, codes for words.
+# What the next candle needs to know and what has been earned so far: columns of `schema.TRADES`, codes for words;
+# row: position in the batch.
 TRADE = _layout(
-    "status exit_reason opened_ms closed_ms ambiguous next_ms next_target funded_ms n_events",
+    "row status exit_reason opened_ms closed_ms ambiguous next_ms next_target funded_ms n_events",
     "fill_price exit_price gross_pct fees_pct funding_pct mfe_pct mae_pct stop extreme remaining",
 )
 
-# Columns of `schema.TRADE_EVENTS`; row: position of the trade in the batch.
+# Columns of `schema.TRADE_EVENTS`; row: that of the trade.
 EVENT = _layout("row seq ts_ms kind source", "price fraction fee_pct rate_pct")
 
 # What holds for the whole batch; slippage is a fraction, the flags are 0 or 1.

@@ -6,14 +6,14 @@ The law: the sums run forward from the anchor itself, so the value does not depe
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from core.jit import njit
 from core.schema import FloatArray
 
 __all__ = ["add_to_vwap", "anchored_vwap"]
 
 
-@njit(cache=True)
+@njit
 def add_to_vwap(
     turnover: float, traded: float, high: float, low: float, close: float, volume: float
 ) -> tuple[float, float]:
@@ -39,7 +39,7 @@ def add_to_vwap(
     return turnover + (high + low + close) / 3.0 * volume, traded + volume
 
 
-@njit(cache=True)
+@njit
 def anchored_vwap(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, anchor: int) -> FloatArray:
     """Average the typical price since a candle, weighted by volume.
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from core.indicators.legs import LegRules, LegWindow, Prices, empty_window, follow, learn
 from core.indicators.ticks import round_to_tick
+from core.jit import njit
 from core.schema import FloatArray, IntArray
 
 __all__ = ["PullbackRules", "Pullbacks", "find_pullbacks"]
@@ -78,7 +78,7 @@ class Pullbacks(NamedTuple):
         return Pullbacks(*whole, self.entry[keep], self.sl[keep], self.tp1[keep], self.tp2[keep], self.avwap[keep])
 
 
-@njit(cache=True)
+@njit
 def _stop(leg: np.void, atr: float, tick: float, rules: PullbackRules) -> float:
     level = leg["end"] - rules.stop_level * (leg["end"] - leg["origin"])
     if rules.stop_level == 1.0:
@@ -86,7 +86,7 @@ def _stop(leg: np.void, atr: float, tick: float, rules: PullbackRules) -> float:
     return float(round_to_tick(level - rules.stop_atr * atr, tick, False))
 
 
-@njit(cache=True)
+@njit
 def _decides(leg: np.void, close: float, atr: float, sl: float, avwap: float, rules: PullbackRules) -> bool:
     """Say whether the plan is worth placing at this close; NaN (not yet known) says no."""
     side, entry, tp1 = leg["side"], leg["entry"], leg["tp1"]
@@ -100,7 +100,7 @@ def _decides(leg: np.void, close: float, atr: float, sl: float, avwap: float, ru
     return bool(not rules.use_avwap or side * (close - avwap) > 0.0)
 
 
-@njit(cache=True)
+@njit
 def _scan(
     window: LegWindow,
     prices: Prices,

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from core.indicators.avwap import add_to_vwap
 from core.indicators.swings import SWING_HIGH
 from core.indicators.ticks import round_to_tick
+from core.jit import njit
 from core.schema import FloatArray
 
 __all__ = ["LegRules", "LegWindow", "Prices", "empty_window", "follow", "learn"]
@@ -91,7 +91,7 @@ def empty_window(rules: LegRules) -> LegWindow:
     return np.zeros(rules.legs + 1, dtype=_RECORD)
 
 
-@njit(cache=True)
+@njit
 def _follow_pivot(window: LegWindow, row: int, prices: Prices, t: int) -> None:
     pivot = window[row]
     pivot["turnover"], pivot["traded"] = add_to_vwap(
@@ -101,7 +101,7 @@ def _follow_pivot(window: LegWindow, row: int, prices: Prices, t: int) -> None:
         pivot["passed"] = True
 
 
-@njit(cache=True)
+@njit
 def _follow_leg(window: LegWindow, row: int, prices: Prices, t: int) -> None:
     leg = window[row]
     up = leg["side"] > 0
@@ -111,7 +111,7 @@ def _follow_leg(window: LegWindow, row: int, prices: Prices, t: int) -> None:
         leg["alive"] = False
 
 
-@njit(cache=True)
+@njit
 def follow(window: LegWindow, rows: int, prices: Prices, t: int) -> None:
     """Carry the first `rows` pivots, and the legs that end at them, over candle t.
 
@@ -142,7 +142,7 @@ def follow(window: LegWindow, rows: int, prices: Prices, t: int) -> None:
             _follow_leg(window, row, prices, t)
 
 
-@njit(cache=True)
+@njit
 def _draw(window: LegWindow, row: int, prices: Prices, rules: LegRules) -> None:
     anchor, leg = window[row - 1], window[row]
     leg["origin"] = leg["side"] * anchor["price"]
@@ -156,7 +156,7 @@ def _draw(window: LegWindow, row: int, prices: Prices, rules: LegRules) -> None:
     leg["alive"] = large and anchor["may_anchor"]
 
 
-@njit(cache=True)
+@njit
 def learn(window: LegWindow, rows: int, pivot: int, side: int, prices: Prices, t: int, rules: LegRules) -> int:
     """Take in the pivot that became known at the close of candle t.
 

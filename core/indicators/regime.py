@@ -7,9 +7,9 @@ and say `unknown` rather than guess.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from core.indicators.volatility import true_range, wilder_atr
+from core.jit import njit
 from core.schema import Candles, FloatArray, IntArray
 
 __all__ = ["WARMUP", "regime_at", "wilder_adx"]
@@ -21,7 +21,7 @@ VOLATILITY_NEEDS = 100  # of them known, or the volatility is unknown
 WARMUP = VOLATILITY_WINDOW + 400  # by then the smoothing behind the window's first value has forgotten its start
 
 
-@njit(cache=True)
+@njit
 def _smoothed_di(ranges: FloatArray, high: FloatArray, low: FloatArray, period: int) -> tuple[FloatArray, FloatArray]:
     n = len(ranges)
     plus_di, minus_di = np.full(n, np.nan), np.full(n, np.nan)
@@ -40,7 +40,7 @@ def _smoothed_di(ranges: FloatArray, high: FloatArray, low: FloatArray, period: 
     return plus_di, minus_di
 
 
-@njit(cache=True)
+@njit
 def wilder_adx(
     high: FloatArray, low: FloatArray, close: FloatArray, period: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -94,7 +94,7 @@ def wilder_adx(
     return adx, plus_di, minus_di
 
 
-@njit(cache=True)
+@njit
 def _rank_in_window(values: FloatArray, position: int) -> float:
     """Return the share of the trailing window below the value, ties counted half; NaN with too few."""
     now = values[position]
@@ -111,7 +111,7 @@ def _rank_in_window(values: FloatArray, position: int) -> float:
     return below / known if known >= VOLATILITY_NEEDS else np.nan
 
 
-@njit(cache=True)
+@njit
 def _ranks(values: FloatArray, positions: IntArray) -> FloatArray:
     out = np.empty(len(positions))
     for i in range(len(positions)):

@@ -7,9 +7,9 @@ the same minutes give the same row whenever and in whatever chunks they are resa
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from core.clock import MINUTE_MS, ceil_to, floor_to
+from core.jit import njit
 from core.schema import Candles, FloatArray, IntArray
 
 __all__ = ["resample"]
@@ -17,7 +17,7 @@ __all__ = ["resample"]
 _Columns = tuple[IntArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, IntArray]
 
 
-@njit(cache=True)
+@njit
 def _buckets(
     ts: IntArray,
     open_: FloatArray,

@@ -6,8 +6,8 @@ The law: a pivot at candle i is known at the close of candle ``i + window``, and
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from core.jit import njit
 from core.schema import FloatArray, IntArray
 
 __all__ = ["SWING_HIGH", "SWING_LOW", "swing_pivots"]
@@ -16,7 +16,7 @@ SWING_HIGH = 1
 SWING_LOW = -1
 
 
-@njit(cache=True)
+@njit
 def _stands_out(values: FloatArray, i: int, window: int) -> bool:
     # Strict to the left, not to the right: of equal extremes the earliest is the pivot.
     for j in range(1, window + 1):  # noqa: SIM110 - a generator does not compile
@@ -25,7 +25,7 @@ def _stands_out(values: FloatArray, i: int, window: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit
 def swing_pivots(high: FloatArray, low: FloatArray, window: int) -> tuple[IntArray, IntArray]:
     """Find the swing highs and lows of a run of candles.
 

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from core.jit import njit
 from core.schema import FloatArray
 
 __all__ = ["round_to_tick", "round_to_ticks"]
@@ -23,7 +23,7 @@ _MAX_DECIMALS = 22  # 10**22 is the last power of ten a double holds exactly
 _POWERS_OF_TEN = np.array([float(f"1e{power}") for power in range(_MAX_DECIMALS + 1)])
 
 
-@njit(cache=True)
+@njit
 def _whole_ticks(ticks: float, up: bool) -> float:
     nearest = math.floor(ticks + 0.5)
     if abs(ticks - nearest) <= _SNAP_TICKS:
@@ -31,7 +31,7 @@ def _whole_ticks(ticks: float, up: bool) -> float:
     return float(math.ceil(ticks)) if up else float(math.floor(ticks))
 
 
-@njit(cache=True)
+@njit
 def _round_to_digits(price: float, up: bool) -> float:
     exponent = math.floor(math.log10(abs(price)))
     decimals = SIGNIFICANT_DIGITS - 1 - exponent
@@ -42,7 +42,7 @@ def _round_to_digits(price: float, up: bool) -> float:
     return float(_whole_ticks(price * scale, up) / scale)
 
 
-@njit(cache=True)
+@njit
 def round_to_tick(price: float, tick: float, up: bool) -> float:
     """Round a price to the exchange's grid in a stated direction.
 
@@ -86,7 +86,7 @@ def round_to_tick(price: float, tick: float, up: bool) -> float:
     return float(ticks * tick)
 
 
-@njit(cache=True)
+@njit
 def _round_each(price: FloatArray, tick: FloatArray, up: npt.NDArray[np.bool_]) -> FloatArray:
     out = np.empty(len(price))
     for i in range(len(price)):

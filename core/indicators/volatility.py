@@ -6,8 +6,8 @@ The law: a value at candle i is made of candles 0..i alone, and is NaN until its
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from core.jit import njit
 from core.schema import FloatArray
 
 __all__ = ["WILDER_MEMORY", "true_range", "wilder_atr"]
@@ -15,7 +15,7 @@ __all__ = ["WILDER_MEMORY", "true_range", "wilder_atr"]
 WILDER_MEMORY = 30  # periods after which Wilder's average owes less than exp(-30), 1e-13, to where it began
 
 
-@njit(cache=True)
+@njit
 def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
     """Measure each candle's range including the gap from the close before.
 
@@ -54,7 +54,7 @@ def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArr
     return out
 
 
-@njit(cache=True)
+@njit
 def wilder_atr(high: FloatArray, low: FloatArray, close: FloatArray, period: int) -> FloatArray:
     """Smooth the true range with Wilder's average.
 

@@ -24,12 +24,15 @@ class Series:
 
     Parameters
     ----------
+    begin_ms : int or None
+        Its first candle; what was before it is not missing. None for a series without candles.
     checkpoint_ms : int or None
         End of what has been asked for and answered; None for a series without candles.
     gaps : Gaps
         Minutes before the checkpoint that are not stored.
     """
 
+    begin_ms: int | None
     checkpoint_ms: int | None
     gaps: Gaps
 
@@ -107,18 +110,18 @@ def absorb(series: Series, rows: FloatArray, since_ms: int, now_ms: int, step_ms
     The forming candle proves nothing about the minutes before it: it is not a candle yet.
     """
     candles, rejected = clean(rows, step_ms, now_ms)
-    candles = candles.between(since_ms)
+    candles = candles.between(since_ms if series.begin_ms is None else max(since_ms, series.begin_ms))
     if not len(candles):
         return Answer(series, candles, rejected, None, np.empty(0, np.int64), False)
-    # A series begins at its first candle: what was before it is not missing.
-    checkpoint_ms = int(candles.ts[0]) if series.checkpoint_ms is None else series.checkpoint_ms
+    begin_ms = int(candles.ts[0]) if series.begin_ms is None else series.begin_ms
+    checkpoint_ms = begin_ms if series.checkpoint_ms is None else series.checkpoint_ms
     end_ms = _proven_end(candles.ts, checkpoint_ms, step_ms, room)
     candles = candles.between(None, end_ms + step_ms)
     told = look(series.gaps, candles.ts, since_ms, end_ms, checkpoint_ms, now_ms, step_ms)
     is_kept = len(candles) and int(candles.ts[-1]) == end_ms
     reached_ms = max(checkpoint_ms, end_ms + step_ms if is_kept else end_ms)
     return Answer(
-        Series(reached_ms, told.gaps),
+        Series(begin_ms, reached_ms, told.gaps),
         candles,
         rejected,
         told.changed,

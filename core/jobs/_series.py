@@ -27,6 +27,7 @@ __all__ = [
     "Pulled",
     "Written",
     "ask_for_rebuild",
+    "first_stored",
     "history_start",
     "load_series",
     "pull",
@@ -122,7 +123,24 @@ def load_series(desk: Desk, symbol: str, known: Series | None = None) -> Series:
         return known
     if checkpoint_ms is None:
         checkpoint_ms = desk.reader.frontier(*key)
-    return Series(checkpoint_ms, Gaps.of_frame(desk.reader.gaps(*key)))
+    return Series(first_stored(desk, symbol), checkpoint_ms, Gaps.of_frame(desk.reader.gaps(*key)))
+
+
+def first_stored(desk: Desk, symbol: str) -> int | None:
+    """Open time of the first stored candle, by bisection."""
+    key = (desk.exchange, symbol, desk.config.data.base_timeframe)
+    found = desk.reader.last_candles(*key, 1)
+    if not len(found):
+        return None
+    lo, hi = 0, int(found.ts[0])
+    while lo < hi:
+        middle = (lo + hi) // 2
+        before = desk.reader.last_candles(*key, 1, middle)
+        if len(before):
+            hi = int(before.ts[0])
+        else:
+            lo = middle + 1 if middle + 1 < hi else hi
+    return hi
 
 
 async def pull(desk: Desk, symbol: str, series: Series, now_ms: int, start_ms: int, budget: Budget) -> Pulled:
@@ -161,7 +179,8 @@ async def _go_forward(desk: Desk, pulled: Pulled, now_ms: int, start_ms: int, bu
     while pages < budget.pages and room > 0 and not (pages and monotonic_s() > budget.stop_s):
         known_ms = pulled.series.checkpoint_ms
         page = min(desk.config.backfill.batch_limit, room)
-        window = next_window(start_ms if known_ms is None else known_ms, now_ms, step, overlap, page, start_ms)
+        begin_ms = start_ms if pulled.series.begin_ms is None else pulled.series.begin_ms
+        window = next_window(start_ms if known_ms is None else known_ms, now_ms, step, overlap, page, begin_ms)
         if window is None:
             return
         rows = await _fetch(desk, pulled.symbol, window)

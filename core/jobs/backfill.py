@@ -24,6 +24,7 @@ from core.jobs._series import (
     Budget,
     Pulled,
     ask_for_rebuild,
+    first_stored,
     history_start,
     load_series,
     pull,
@@ -91,7 +92,7 @@ async def run(desk: Desk, now_ms: int, start_ms: int | None = None, progress: Pr
     except MarketError as error:
         failures.append(f"list of symbols: {error}")
     symbols = list(desk.symbols)
-    heads = {symbol: _first_stored(desk, symbol) for symbol in symbols}
+    heads = {symbol: first_stored(desk, symbol) for symbol in symbols}
     meter = _Meter(_minutes_to_do(desk, symbols, heads, first_ms, end_ms), progress, monotonic_s())
     turnstile = asyncio.Semaphore(AT_ONCE)
 
@@ -211,23 +212,6 @@ def _confirmed(missing: IntArray, now_ms: int) -> pd.DataFrame:
             "next_try_ms": NEVER_MS,
         }
     )
-
-
-def _first_stored(desk: Desk, symbol: str) -> int | None:
-    """Open time of the first stored candle, by bisection."""
-    key = (desk.exchange, symbol, desk.config.data.base_timeframe)
-    found = desk.reader.last_candles(*key, 1)
-    if not len(found):
-        return None
-    lo, hi = 0, int(found.ts[0])
-    while lo < hi:
-        middle = (lo + hi) // 2
-        before = desk.reader.last_candles(*key, 1, middle)
-        if len(before):
-            hi = int(before.ts[0])
-        else:
-            lo = middle + 1 if middle + 1 < hi else hi
-    return hi
 
 
 def _minutes_to_do(desk: Desk, symbols: Sequence[str], heads: dict[str, int | None], first_ms: int, end_ms: int) -> int:

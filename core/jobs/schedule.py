@@ -53,6 +53,7 @@ class Schedule:
         self.cycles = 0
         self._done = asyncio.Event()
         self._ticking = asyncio.Lock()
+        self._alerting = asyncio.Lock()
         self._failure: BaseException | None = None
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
@@ -112,7 +113,10 @@ class Schedule:
             self.on_cycle(now_ms, reports)
 
     async def _alert(self) -> None:
-        await alert.run(self.desk, self.desk.market.now_ms())
+        if self._alerting.locked():
+            return  # a slow messenger is still being served; what is new waits behind it in the outbox
+        async with self._alerting:
+            await alert.run(self.desk, self.desk.market.now_ms())
 
     async def _maintain(self) -> None:
         await maintain.run(self.desk, self.desk.market.now_ms())
@@ -133,6 +137,7 @@ class Schedule:
             self._failure = event.exception
             self.stop()
         elif event.job_id == "cycle" and not self._done.is_set():
+            self._scheduler.add_job(self._alert, id="alert now", replace_existing=True)
             self._scheduler.add_job(self._tick, self._next_tick(), id="cycle", replace_existing=True)
 
     @contextlib.contextmanager

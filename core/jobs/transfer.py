@@ -56,7 +56,7 @@ class ImportReport:
 
 
 def import_rows(
-    desk: Desk, symbol: str, batches: Batches, where: str, progress: Callable[[int], None] = lambda _rows: None
+    desk: Desk, symbol: str, batches: Batches, where: str, progress: Callable[[int], object] = lambda _rows: None
 ) -> ImportReport:
     """Store the one-minute candles of one symbol.
 

@@ -142,11 +142,16 @@ def _week_sums(values: FloatArray, weeks: IntArray) -> FloatArray:
     return sums
 
 
-def _clustered_variance(values: FloatArray, weeks: IntArray) -> float:
-    """Variance of the mean with one cluster a week; NaN below two weeks."""
-    sums = _week_sums(values - values.mean(), weeks)
-    g = len(sums)
-    return float(g / (g - 1) * np.sum(sums * sums) / len(values) ** 2) if g >= MIN_WEEKS else math.nan
+def _sum_variance(parts: FloatArray, weeks: IntArray) -> float:
+    """Variance of the sum of parts that add up to 0: the larger of clustered by week and independent.
+
+    Weeks can look alike by chance, above all when they are few; no interval may be narrower for it than that of as many
+    independent trades.
+    """
+    sums = _week_sums(parts, weeks)
+    g, n = len(sums), len(parts)
+    clustered = g / (g - 1) * float(np.sum(sums * sums))
+    return max(clustered, n / (n - 1) * float(np.sum(parts * parts)))
 
 
 def clustered_mean(values: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
@@ -161,8 +166,8 @@ def clustered_mean(values: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
 
     Notes
     -----
-    ``var = G / (G - 1) * sum_w(sum_{i in w}(x_i - mean))^2 / n^2`` over G weeks, with the t quantile of G - 1
-    degrees of freedom. The interval is NaN when there is only one week.
+    ``var = G / (G - 1) * sum_w(sum_{i in w}(x_i - mean))^2 / n^2`` over G weeks, at least the variance that independent
+    trades would have, with the t quantile of G - 1 degrees of freedom. The interval is NaN when there is only one week.
 
     References
     ----------
@@ -182,7 +187,7 @@ def clustered_mean(values: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
     mean = float(x.mean())
     if g < MIN_WEEKS:
         return Estimate(mean, math.nan, math.nan, n, g)
-    half = student_t_quantile(_LEVEL, g - 1) * math.sqrt(_clustered_variance(x, w))
+    half = student_t_quantile(_LEVEL, g - 1) * math.sqrt(_sum_variance((x - mean) / n, w))
     return Estimate(mean, mean - half, mean + half, n, g)
 
 
@@ -218,7 +223,8 @@ def clustered_share(hits: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
     p = float(x.mean())
     binomial = p * (1 - p) / n
     g = len(np.unique(w))
-    deff = max(1.0, _clustered_variance(x, w) / binomial) if binomial > 0 and g >= MIN_WEEKS else 1.0
+    # The variance's own correction for small samples is no clustering, so it is taken out before comparing.
+    deff = max(1.0, _sum_variance((x - p) / n, w) / binomial * (n - 1) / n) if binomial > 0 and g >= MIN_WEEKS else 1.0
     size = n / deff
     low, high = wilson_interval(p * size, size)
     return Estimate(p, low, high, n, g)
@@ -242,7 +248,7 @@ def clustered_ratio(gains: npt.ArrayLike, losses: npt.ArrayLike, weeks: npt.Arra
     Notes
     -----
     Delta method on the logarithm: a week's influence is ``G_w / G - L_w / L``; the interval is the exponential of
-    ``log(G / L) +- t * sqrt(g / (g - 1) * sum(influence^2))`` over g weeks.
+    ``log(G / L) +- t * sqrt(g / (g - 1) * sum(influence^2))`` over g weeks, at least that of independent trades.
 
     Examples
     --------
@@ -258,8 +264,7 @@ def clustered_ratio(gains: npt.ArrayLike, losses: npt.ArrayLike, weeks: npt.Arra
     value = total_up / total_down
     if value == 0.0 or g < MIN_WEEKS:
         return Estimate(value, math.nan, math.nan, n, g)
-    influence = _week_sums(up / total_up - down / total_down, w)
-    half = student_t_quantile(_LEVEL, g - 1) * math.sqrt(g / (g - 1) * float(np.sum(influence * influence)))
+    half = student_t_quantile(_LEVEL, g - 1) * math.sqrt(_sum_variance(up / total_up - down / total_down, w))
     # Two very unequal weeks can make the exponent astronomically large; the interval is then honestly unbounded.
     spread = math.exp(half) if half < 700 else math.inf
     return Estimate(value, value / spread, value * spread, n, g)

@@ -10,21 +10,27 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.clock import format_ms
 from core.results.equity import Curve
 from core.results.intervals import MIN_CLOSED, MIN_WEEKS, Estimate
-from core.results.statistics import Summary
+from core.results.statistics import STATUSES, Summary
 from core.results.words import as_factor, in_percent, in_r, in_r_unsigned, in_signed_percent, in_time, in_usd
 
 __all__ = [
     "DISCLAIMER",
     "NOT_ENOUGH",
+    "SYNTHETIC",
+    "UNGATED",
     "Metric",
     "account_metrics",
     "conclusion",
+    "counted",
     "metrics",
 ]
 
 NOT_ENOUGH = "not enough data"
+SYNTHETIC = "SYNTHETIC MARKET: every figure here is made of generated candles."
+UNGATED = "UNGATED: no model is in force. Every candidate of the rules is shown; none was judged."
 DISCLAIMER = (
     "Simulated results of rules on past candles, after modelled costs. They are no promise about the future "
     "and no financial advice."
@@ -127,21 +133,7 @@ def _outcomes(s: Summary) -> list[Metric]:
 def _conduct(s: Summary) -> list[Metric]:
     held = f"90 % within {in_time(s.durations.hold_p90_ms)}" if s.n_closed else "no closed trade"
     return [
-        Metric(
-            "Result, equal stakes",
-            in_usd(s.total_usd),
-            f"{s.total_r:+,.1f} R over {s.n_closed:,} trades",
-            "Sum of all closed trades when each is made with the same amount of money.",
-            True,
-        ),
-        Metric(
-            "Deepest fall, equal stakes",
-            in_usd(s.max_drawdown_usd),
-            "from a high of the curve",
-            "Maximum drawdown: the largest drop from a high of the equal-stake curve. "
-            "A longer history has deeper ones.",
-            True,
-        ),
+        *stake_metrics(s),
         _estimated(
             "Fill rate",
             s.fill_rate,
@@ -209,6 +201,27 @@ def metrics(summary: Summary) -> list[Metric]:
     return [*_outcomes(summary), *_conduct(summary)]
 
 
+def stake_metrics(s: Summary) -> list[Metric]:
+    """Return the figures of the equal-stake curve."""
+    return [
+        Metric(
+            "Result, equal stakes",
+            in_usd(s.total_usd),
+            f"{s.total_r:+,.1f} R over {s.n_closed:,} trades",
+            "Sum of all closed trades when each is made with the same amount of money.",
+            True,
+        ),
+        Metric(
+            "Deepest fall, equal stakes",
+            in_usd(s.max_drawdown_usd),
+            "from a high of the curve",
+            "Maximum drawdown: the largest drop from a high of the equal-stake curve. "
+            "A longer history has deeper ones.",
+            True,
+        ),
+    ]
+
+
 def account_metrics(curve: Curve) -> list[Metric]:
     """Return the figures of the paper account.
 
@@ -252,3 +265,20 @@ def conclusion(summary: Summary) -> str:
     if e.high < 0:
         return f"These trades lost after costs ({span}); the interval lies below zero."
     return f"No evidence of an edge ({span}); the interval includes zero."
+
+
+def counted(summary: Summary, left_out: int) -> str:
+    """Say what was counted: candidates by status, the time they cover, and what was left out.
+
+    Parameters
+    ----------
+    summary : Summary
+    left_out : int
+        Signals judged by a model that had seen their outcome.
+    """
+    told = ", ".join(f"{status.lower()} {summary.counts[status]:,}" for status in STATUSES)
+    period = ""
+    if summary.n_closed:
+        period = f" Closed ones from {format_ms(summary.first_ms)} to {format_ms(summary.last_ms)}."
+    note = f" {left_out:,} judged by a model that had seen their outcome are left out." if left_out else ""
+    return f"Candidates: {told}.{period}{note}"

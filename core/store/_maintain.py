@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from core.store._frames import fetch
+from core.store.connection import wait_for_lock
 
 __all__ = ["CheckpointReport", "back_up", "checkpoint", "incremental_vacuum"]
 
@@ -24,13 +25,17 @@ class CheckpointReport:
     ----------
     complete : bool
         Everything was moved and the log is empty; False when a reader or another writer was in the way.
-    log_pages, moved_pages : int
-        Pages in the log and those moved, both 0 when complete or when the log could not be looked at.
+    log_pages, checkpointed : int
+        Pages the log held, and how many of them are in the file now; both 0 when the log could not be looked at.
     """
 
     complete: bool
     log_pages: int
-    moved_pages: int
+    checkpointed: int
+
+    def __str__(self) -> str:
+        outcome = "log empty" if self.complete else "log still in use"
+        return f"{outcome}; {self.checkpointed} of its {self.log_pages} pages are in the file"
 
 
 def checkpoint(connection: apsw.Connection) -> CheckpointReport:
@@ -38,18 +43,18 @@ def checkpoint(connection: apsw.Connection) -> CheckpointReport:
 
     Notes
     -----
-    TRUNCATE waits for readers while it holds the write lock, so it must not wait at all; and it reports being
-    hindered in its result row only.
+    PASSIVE first: it moves what it can while others write. TRUNCATE holds the write lock while it waits for readers,
+    so it must not wait at all; and it reports being hindered in its result row only.
     """
-    wait_ms = connection.pragma("busy_timeout")
-    connection.set_busy_timeout(0)
+    connection.set_busy_handler(None)
     try:
-        ((busy, log, moved),) = fetch(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+        ((_, log, moved),) = fetch(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+        ((hindered, _, _),) = fetch(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     except apsw.BusyError:
         return CheckpointReport(False, 0, 0)
     finally:
-        connection.set_busy_timeout(wait_ms)
-    return CheckpointReport(not busy, max(log, 0), max(moved, 0))
+        connection.set_busy_handler(wait_for_lock)
+    return CheckpointReport(not hindered, max(log, 0), max(moved, 0))
 
 
 def incremental_vacuum(connection: apsw.Connection, pages: int) -> int:

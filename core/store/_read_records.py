@@ -16,7 +16,7 @@ import pandas as pd
 from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FloatArray, FrameSpec, Instrument
 from core.store._columns import FUNDING, GAPS, JOB_RUNS, OUTBOX, QUARANTINE, REVISIONS, SERIES, SYMBOLS_OFF
 from core.store._frames import fetch, fetch_value, rows_to_frame, select, where
-from core.store._read_candles import SeriesKey, count_candles, series_id
+from core.store._read_candles import SeriesKey, series_id
 
 __all__ = [
     "decisions",
@@ -25,7 +25,6 @@ __all__ = [
     "funding",
     "gaps",
     "instruments",
-    "inventory",
     "job_runs",
     "mark",
     "meta",
@@ -40,6 +39,11 @@ __all__ = [
 ]
 
 _IN_LIST = "IN (SELECT value FROM json_each(?))"
+_MARKS = {
+    "frontier_ms": "SELECT frontier_ms FROM series",
+    "scanned_ms": "SELECT scanned_ms FROM series",
+    "checkpoint_ms": "SELECT checkpoint_ms FROM sync_checkpoint JOIN series ON id = series_id",
+}
 
 
 def _listed(values: Iterable[Any] | None) -> str | None:
@@ -169,6 +173,28 @@ def trades(
     return _frame(connection, TRADES, select(TRADES, source, "t."), values)
 
 
+def ids_without_trade(
+    connection: apsw.Connection, exchange: str, symbol: str, exit_policy: str, start_ms: int, end_ms: int
+) -> list[int]:
+    """Return signals decided in ``(start_ms, end_ms]`` that have no trade under an exit policy, oldest first."""
+    statement = """
+        SELECT s.id FROM signals s
+        WHERE s.exchange = ? AND s.symbol = ? AND s.decided_ms > ? AND s.decided_ms <= ?
+          AND NOT EXISTS (SELECT 1 FROM trades t WHERE t.signal_id = s.id AND t.exit_policy = ?)
+        ORDER BY s.decided_ms, s.id"""
+    found = fetch(connection, statement, (exchange, symbol, start_ms, end_ms, exit_policy))
+    return [row[0] for row in found]
+
+
+def first_ms(connection: apsw.Connection, key: SeriesKey) -> int | None:
+    """Return the open of the oldest stored candle."""
+    series = series_id(connection, key)
+    if series is None:
+        return None
+    found: int | None = fetch_value(connection, "SELECT min(ts_ms) FROM candle WHERE series_id = ?", (series,))
+    return found
+
+
 def events(connection: apsw.Connection, signal_id: int | Iterable[int] | None, exit_policy: str | None) -> pd.DataFrame:
     """Return events of trades in order of signal, exit policy and sequence."""
     ids = [signal_id] if isinstance(signal_id, (int, np.integer)) else signal_id
@@ -223,13 +249,6 @@ def revisions(
     return _frame(connection, REVISIONS, select(REVISIONS, source), [*values, limit])
 
 
-_MARKS = {
-    "frontier_ms": "SELECT frontier_ms FROM series",
-    "scanned_ms": "SELECT scanned_ms FROM series",
-    "checkpoint_ms": "SELECT checkpoint_ms FROM sync_checkpoint JOIN series ON id = series_id",
-}
-
-
 def mark(connection: apsw.Connection, name: str, key: SeriesKey) -> int | None:
     """Return frontier_ms, scanned_ms or checkpoint_ms of a series; None where not set."""
     statement = _MARKS[name] + " WHERE exchange = ? AND symbol = ? AND timeframe = ?"
@@ -247,24 +266,3 @@ def meta(connection: apsw.Connection, key: str) -> str | None:
     """Return a value of the table meta."""
     found = fetch_value(connection, "SELECT value FROM meta WHERE key = ?", (key,))
     return None if found is None else str(found)
-
-
-def inventory(connection: apsw.Connection) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the series with their counts, and the rows of every table."""
-    frame = series(connection)
-    keys = list(zip(frame["exchange"], frame["symbol"], frame["timeframe"], strict=True))
-    ids = [series_id(connection, key) or 0 for key in keys]
-    frame["candles"] = [count_candles(connection, i, key[2]) for i, key in zip(ids, keys, strict=True)]
-    for name, statement in (
-        ("blocks", "SELECT count(*) FROM candle_block WHERE series_id = ?"),
-        ("open_gaps", "SELECT count(*) FROM gaps WHERE series_id = ? AND state = 'open'"),
-        ("confirmed_gaps", "SELECT count(*) FROM gaps WHERE series_id = ? AND state = 'confirmed'"),
-    ):
-        frame[name] = [int(fetch_value(connection, statement, (i,))) for i in ids]
-    names = fetch(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-    rows = {
-        str(name): fetch_value(connection, select({"count(*)": ""}, str(name))) for (name,) in names if name != "candle"
-    }
-    # Candles were counted through their blocks; walking a hundred million rows would take a minute.
-    rows["candle"] = sum(frame["candles"])
-    return frame, {name: int(rows[name]) for name in sorted(rows)}

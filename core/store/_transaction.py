@@ -35,11 +35,6 @@ class Transaction:
         self._depth = 0
         self._failed = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether one is open."""
-        return self._depth > 0
-
     @contextmanager
     def begin(self) -> Iterator[None]:
         """Begin one, or join the open one."""

@@ -226,11 +226,12 @@ def _follow(
     span = block_span(timeframe)
     frontier = _frontier(connection, series)
     for start in np.unique(candles.ts[touched] // span * span).tolist():
-        given = candles.between(start, start + span)
-        if len(given) == BLOCK_CANDLES:
-            # No candle of the span can be missing from what was handed in, so the rows need not be read back.
-            _write_block(connection, series, start, given)
-        elif frontier is not None and start + span <= frontier:
+        lo, hi = np.searchsorted(candles.ts, (start, start + span)).tolist()
+        whole = hi - lo == BLOCK_CANDLES
+        if whole and touched[lo:hi].all():
+            # Every row of the span was written just now, so none need be read back.
+            _write_block(connection, series, start, candles.slice(lo, hi))
+        elif whole or (frontier is not None and start + span <= frontier):
             _write_block(connection, series, start, read_rows(connection, series, start, start + span))
         else:
             connection.execute("DELETE FROM candle_block WHERE series_id = ? AND start_ms = ?", (series, start))

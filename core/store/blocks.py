@@ -1,6 +1,6 @@
 """Blocks: a run of candles as one piece of bytes, for reading years at once.
 
-The law: a block is derived from rows and equal to them bit for bit; it may be dropped at any time.
+The law: a block is derived from rows and holds the same numbers; it may be dropped at any time.
 
 A block covers `BLOCK_CANDLES` places of its timeframe's grid, aligned to the epoch: a UTC day of one-minute
 candles, five days of 5m, sixty days of 1h. Layout, little-endian: a header of 32 bytes (mark, version, flags,

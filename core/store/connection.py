@@ -7,7 +7,7 @@ The law: apsw is the only SQLite in the process. A process has one writing conne
 from __future__ import annotations
 
 import ctypes
-import functools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +15,20 @@ from pathlib import Path
 import apsw
 
 from core.errors import DiskError, StoreError, TraderError
+from core.store.blocks import BlockError
 
-__all__ = ["APPLICATION_ID", "CREATE_COMMAND", "MAX_TRANSACTION_ROWS", "open_reader", "open_writer", "translated"]
+__all__ = [
+    "APPLICATION_ID",
+    "CREATE_COMMAND",
+    "MAX_TRANSACTION_ROWS",
+    "open_reader",
+    "open_writer",
+    "read_only",
+    "refuse_folder",
+    "schema_version",
+    "translated",
+    "wait_for_lock",
+]
 
 APPLICATION_ID = 0x54524149  # "TRAI", in the file's header: tells our database from any other
 CREATE_COMMAND = "python init_db.py"
@@ -24,6 +36,7 @@ MAX_TRANSACTION_ROWS = 20_000  # keeps the write lock short and the WAL small
 
 _PAGE_BYTES = 8_192  # a block of candles has half as many overflow pages as with 4 096
 _WRITER_BUSY_MS = 30_000
+_WRITER_POLL_MS = 1
 _READER_BUSY_MS = 5_000
 _AUTOCHECKPOINT_PAGES = 2_000  # 16 MB: the log of a file without a scheduler stays bounded too
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
@@ -74,37 +87,79 @@ def _store_error(error: apsw.Error, path: Path) -> TraderError:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's exceptions into `StoreError` or `DiskError` with one line that names the file."""
+    """Turn failures of SQLite and of blocks into `StoreError` or `DiskError`: one line that names the file."""
     try:
         yield
     except apsw.Error as error:
         raise _store_error(error, path) from error
+    except BlockError as error:
+        raise StoreError(f"database {path}: damaged ({error}); restore a back-up") from error
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
+def refuse_folder(path: Path) -> None:
+    """Raise `StoreError` where the path names a folder."""
     if path.is_dir():
         raise StoreError(f"database {path}: is a folder; app.db_path must name a file, such as data/ohlcv.db")
 
 
-def open_writer(path: Path) -> apsw.Connection:
+def schema_version(connection: apsw.Connection, path: Path, known: int) -> int:
+    """Return the schema of a database of ours, 0 when it is empty.
+
+    Raises
+    ------
+    StoreError
+        Another program's database, or a schema later than the `known` one.
+    """
+    application, found = connection.pragma("application_id"), int(connection.pragma("user_version"))
+    if application == 0 and found == 0 and not list(connection.execute("SELECT 1 FROM sqlite_schema")):
+        return 0
+    if application != APPLICATION_ID:
+        raise StoreError(f"database {path}: was not made by this program; name another file in app.db_path")
+    if found > known:
+        raise StoreError(f"database {path}: schema {found} is newer than this program's {known}; update the program")
+    return found
+
+
+def read_only(path: Path) -> apsw.Connection:
+    """Open an existing file in a way that cannot change it."""
+    return apsw.Connection(
+        f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    )
+
+
+def wait_for_lock(tries: int) -> bool:
+    """Wait a moment for another process's transaction; False after about 30 s.
+
+    Notes
+    -----
+    SQLite's own busy timeout backs off to 100 ms between tries. Beside a process that commits without pause a
+    single write waited up to 5.9 s; asking every millisecond it waited 0.5 s at most.
+    """
+    time.sleep(_WRITER_POLL_MS / 1_000)
+    return tries * _WRITER_POLL_MS < _WRITER_BUSY_MS
+
+
+def open_writer(path: Path, known_version: int) -> apsw.Connection:
     """Open the database for writing, creating the file where there is none.
 
     Parameters
     ----------
     path : pathlib.Path
         The database file; its folder is created when missing.
+    known_version : int
+        The latest schema this program knows.
 
     Returns
     -------
     apsw.Connection
-        In WAL mode with ``synchronous=FULL`` and foreign keys on. The schema is not looked at.
+        In WAL mode with ``synchronous=FULL`` and foreign keys on, its schema still as it was found.
 
     Raises
     ------
     StoreError, DiskError
-        The file is foreign, locked, not a file, or cannot be written.
+        The file is foreign, newer, locked, not a file, or cannot be written.
     """
-    _refuse_what_is_no_file(path)
+    refuse_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,6 +167,8 @@ def open_writer(path: Path) -> apsw.Connection:
     with translated(path):
         connection = apsw.Connection(str(path))
         try:
+            connection.set_busy_handler(wait_for_lock)
+            schema_version(connection, path, known_version)  # before anything is changed in another's file
             _prepare_writer(connection)
         except BaseException:
             connection.close()
@@ -120,7 +177,6 @@ def open_writer(path: Path) -> apsw.Connection:
 
 
 def _prepare_writer(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(_WRITER_BUSY_MS)
     # Both only take effect while the file is empty, so they come before anything is written.
     connection.pragma("page_size", _PAGE_BYTES)
     connection.pragma("auto_vacuum", "INCREMENTAL")
@@ -150,17 +206,18 @@ def open_reader(path: Path, expected_version: int) -> Iterator[apsw.Connection]:
     StoreError
         The file is missing, foreign, locked, or of another schema.
     """
-    _refuse_what_is_no_file(path)
+    refuse_folder(path)
     if not path.exists():
         raise StoreError(f"database {path} does not exist; create it with `{CREATE_COMMAND}`")
     with translated(path):
-        connection = apsw.Connection(
-            f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        )
+        connection = read_only(path)
         try:
             connection.set_busy_timeout(_READER_BUSY_MS)
             connection.execute("BEGIN")
-            _check_version(connection, path, expected_version)
+            found = schema_version(connection, path, expected_version)
+            if found < expected_version:
+                what = f"schema {found}, expected {expected_version}" if found else "is empty"
+                raise StoreError(f"database {path}: {what}; bring it up to date with `{CREATE_COMMAND}`")
             connection.authorizer = _only_questions
             yield connection
         finally:
@@ -168,33 +225,12 @@ def open_reader(path: Path, expected_version: int) -> Iterator[apsw.Connection]:
             connection.close()
 
 
-def _check_version(connection: apsw.Connection, path: Path, expected: int) -> None:
-    application, found = connection.pragma("application_id"), connection.pragma("user_version")
-    if application != APPLICATION_ID:
-        empty = application == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-        what = "is empty" if empty else "was not made by this program"
-        raise StoreError(f"database {path} {what}; create one with `{CREATE_COMMAND}`")
-    if found < expected:
-        raise StoreError(f"database {path}: schema {found}, expected {expected}; migrate it with `{CREATE_COMMAND}`")
-    if found > expected:
-        raise StoreError(f"database {path}: schema {found} is newer than this program's {expected}; update the program")
-
-
-@functools.cache
-def _verdict(operation: int, name: str | None, argument: str | None) -> int:
-    if operation in (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_RECURSIVE):
-        return apsw.SQLITE_OK
-    if operation == apsw.SQLITE_FUNCTION and argument in _SAFE_FUNCTIONS:
-        return apsw.SQLITE_OK
-    if operation == apsw.SQLITE_PRAGMA and argument is None and name in _READABLE_PRAGMAS:
-        return apsw.SQLITE_OK
-    return apsw.SQLITE_DENY
-
-
 def _only_questions(
     operation: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
 ) -> int:
-    # Columns are many and unbounded in number; only what can be refused is worth remembering.
-    if operation in (apsw.SQLITE_SELECT, apsw.SQLITE_READ):
-        return apsw.SQLITE_OK
-    return _verdict(operation, first, second)
+    allowed = (
+        operation in (apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_RECURSIVE)
+        or (operation == apsw.SQLITE_FUNCTION and second in _SAFE_FUNCTIONS)
+        or (operation == apsw.SQLITE_PRAGMA and second is None and first in _READABLE_PRAGMAS)
+    )
+    return apsw.SQLITE_OK if allowed else apsw.SQLITE_DENY

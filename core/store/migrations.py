@@ -12,10 +12,9 @@ from pathlib import Path
 
 import apsw
 
-from core.errors import StoreError
 from core.store._maintain import back_up
 from core.store._schema import SCHEMA_1
-from core.store.connection import APPLICATION_ID, open_writer, translated
+from core.store.connection import APPLICATION_ID, open_writer, read_only, refuse_folder, schema_version, translated
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "Migration", "MigrationReport", "migrate", "migrate_connection"]
 
@@ -40,12 +39,25 @@ class MigrationReport:
         Names of the steps between them.
     backup : pathlib.Path or None
         The copy made before the first step; None where there was nothing to copy.
+    dry_run : bool
+        Nothing was done.
     """
 
     from_version: int
     to_version: int
     steps: tuple[str, ...]
     backup: Path | None
+    dry_run: bool = False
+
+    def __str__(self) -> str:
+        if not self.steps:
+            return f"schema {self.to_version}: up to date"
+        heading = "would migrate" if self.dry_run else "migrated"
+        lines = [f"{heading} from schema {self.from_version} to {self.to_version}"]
+        lines += [f"  {number}: {name}" for number, name in enumerate(self.steps, self.from_version + 1)]
+        if self.backup:
+            lines.append(f"  copy of the database before: {self.backup}")
+        return "\n".join(lines)
 
 
 def _create_tables(connection: apsw.Connection) -> None:
@@ -74,16 +86,10 @@ def migrate(path: Path, *, dry_run: bool = False, steps: Sequence[Migration] = M
         The file is foreign, newer than this program, locked or cannot be written.
     """
     if dry_run and not path.exists():
-        return MigrationReport(0, len(steps), tuple(step.name for step in steps), None)
-    if not dry_run:
-        connection = open_writer(path)
-    elif path.is_dir():
-        raise StoreError(f"database {path}: is a folder; app.db_path must name a file, such as data/ohlcv.db")
-    else:
-        with translated(path):
-            connection = apsw.Connection(
-                f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-            )
+        return MigrationReport(0, len(steps), tuple(step.name for step in steps), None, dry_run)
+    refuse_folder(path)
+    with translated(path):
+        connection = read_only(path) if dry_run else open_writer(path, len(steps))
     try:
         with translated(path):
             return migrate_connection(connection, path, dry_run=dry_run, steps=steps)
@@ -95,7 +101,7 @@ def migrate_connection(
     connection: apsw.Connection, path: Path, *, dry_run: bool = False, steps: Sequence[Migration] = MIGRATIONS
 ) -> MigrationReport:
     """Do the work of `migrate` on an open connection to `path`."""
-    found = _version(connection, path, len(steps))
+    found = schema_version(connection, path, len(steps))
     missing = tuple(step.name for step in steps[found:])
     backup = path.with_name(f"{path.name}.bak-v{found}") if missing and found else None
     if not dry_run:
@@ -103,27 +109,14 @@ def migrate_connection(
             back_up(connection, backup)
         for version in range(found + 1, len(steps) + 1):
             _apply(connection, path, version, steps)
-    return MigrationReport(found, len(steps), missing, backup)
-
-
-def _version(connection: apsw.Connection, path: Path, known: int) -> int:
-    application, found = connection.pragma("application_id"), int(connection.pragma("user_version"))
-    if application == 0 and found == 0:
-        if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
-            raise StoreError(f"database {path} was not made by this program; name another file in app.db_path")
-        return 0
-    if application != APPLICATION_ID:
-        raise StoreError(f"database {path} was not made by this program; name another file in app.db_path")
-    if found > known:
-        raise StoreError(f"database {path}: schema {found} is newer than this program's {known}; update the program")
-    return found
+    return MigrationReport(found, len(steps), missing, backup, dry_run)
 
 
 def _apply(connection: apsw.Connection, path: Path, version: int, steps: Sequence[Migration]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have taken this step while we waited for the lock.
-        if _version(connection, path, len(steps)) < version:
+        if schema_version(connection, path, len(steps)) < version:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations ("
                 "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_ms INTEGER NOT NULL) STRICT"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -18,40 +17,11 @@ from core.schema import Candles, FloatArray, Instrument
 from core.store import _read_candles as candle_questions
 from core.store import _read_records as questions
 from core.store._frames import fetch
+from core.store._summary import Summary, summarise
 from core.store.connection import open_reader, translated
 from core.store.migrations import SCHEMA_VERSION
 
 __all__ = ["Reader", "Summary"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Summary:
-    """What a database holds.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    sqlite_version : str
-        Of the library that reads it.
-    schema_version : int
-        Of the file.
-    file_bytes, wal_bytes, free_bytes : int
-        Size of the file, of its write-ahead log, and of the pages in the file that nothing uses.
-    tables : dict of str to int
-        Rows by table, ordered by name.
-    series : pandas.DataFrame
-        The columns of `Reader.series` and candles, blocks, open_gaps, confirmed_gaps.
-    """
-
-    path: Path
-    sqlite_version: str
-    schema_version: int
-    file_bytes: int
-    wal_bytes: int
-    free_bytes: int
-    tables: dict[str, int]
-    series: pd.DataFrame
 
 
 class Reader:
@@ -193,6 +163,16 @@ class Reader:
         with self._connection() as connection:
             return questions.trades(connection, signal_ids, exit_policy, status, exchange, symbol, timeframe)
 
+    def ids_without_trade(self, exchange: str, symbol: str, exit_policy: str, start_ms: int, end_ms: int) -> list[int]:
+        """Return signals decided in ``(start_ms, end_ms]`` without a trade under an exit policy, oldest first."""
+        with self._connection() as connection:
+            return questions.ids_without_trade(connection, exchange, symbol, exit_policy, start_ms, end_ms)
+
+    def first_ms(self, exchange: str, symbol: str, timeframe: str) -> int | None:
+        """Return the open of the oldest stored candle of a series; None where nothing is stored."""
+        with self._connection() as connection:
+            return questions.first_ms(connection, (exchange, symbol, timeframe))
+
     def events(self, signal_id: int | Iterable[int] | None = None, exit_policy: str | None = None) -> pd.DataFrame:
         """Return events of trades, columns `schema.TRADE_EVENTS`, by signal, exit policy and sequence."""
         with self._connection() as connection:
@@ -260,7 +240,7 @@ class Reader:
     def summary(self) -> Summary:
         """Return sizes, rows by table, and for each series its range, blocks and gaps."""
         with self._connection() as connection:
-            return _summary(connection, self.path)
+            return summarise(connection, self.path)
 
 
 @contextmanager
@@ -274,18 +254,3 @@ def _snapshot(connection: apsw.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-def _summary(connection: apsw.Connection, path: Path) -> Summary:
-    wal = path.with_name(path.name + "-wal")
-    series, tables = questions.inventory(connection)
-    return Summary(
-        path=path,
-        sqlite_version=apsw.sqlite_lib_version(),
-        schema_version=int(connection.pragma("user_version")),
-        file_bytes=path.stat().st_size,
-        wal_bytes=wal.stat().st_size if wal.exists() else 0,
-        free_bytes=int(connection.pragma("freelist_count")) * int(connection.pragma("page_size")),
-        tables=tables,
-        series=series,
-    )

@@ -1,7 +1,7 @@
 """The writer: the one way to change the database.
 
 The law: every change happens in a transaction, whole or not at all; a method joins the open one or makes its
-own. One writer a process, used from one thread.
+own, several when there are more than `MAX_TRANSACTION_ROWS`. One writer a process, used from one thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.store._transaction import Transaction
 from core.store._write_candles import PutReport
 from core.store.blocks import BLOCK_CANDLES
 from core.store.connection import MAX_TRANSACTION_ROWS, open_writer, translated
-from core.store.migrations import migrate_connection
+from core.store.migrations import SCHEMA_VERSION, migrate_connection
 from core.store.reader import Reader
 
 _Result = TypeVar("_Result")
@@ -59,7 +59,7 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = open_writer(path)
+        self._connection = open_writer(path, SCHEMA_VERSION)
         try:
             with translated(path):
                 migrate_connection(self._connection, path)
@@ -94,12 +94,11 @@ class Writer:
             yield
 
     def _in_parts(self, frame: pd.DataFrame, write: Callable[[pd.DataFrame], _Result]) -> list[_Result]:
-        """Write a frame: joining an open transaction whole, else in transactions of bounded size."""
-        rows = max(1, len(frame)) if self._transaction.is_open else MAX_TRANSACTION_ROWS
+        """Write a frame piece by piece: each a transaction of bounded size, unless one is open to join."""
         results = []
-        for lo in range(0, max(1, len(frame)), rows):
+        for lo in range(0, max(1, len(frame)), MAX_TRANSACTION_ROWS):
             with self.transaction():
-                results.append(write(frame.iloc[lo : lo + rows]))
+                results.append(write(frame.iloc[lo : lo + MAX_TRANSACTION_ROWS]))
         return results
 
     def put_instruments(self, instruments: Sequence[Instrument]) -> None:
@@ -131,9 +130,8 @@ class Writer:
         """
         key = (exchange, symbol, timeframe)
         candle_writes.validate(key, candles)
-        rows = len(candles) if self._transaction.is_open else MAX_TRANSACTION_ROWS
         reports = []
-        for part in candle_writes.chunks(candles, timeframe, rows):
+        for part in candle_writes.chunks(candles, timeframe, MAX_TRANSACTION_ROWS):
             with self.transaction():
                 reports.append(candle_writes.put_candles(self._connection, key, part, seen_ms))
         return PutReport.total(reports)
@@ -143,7 +141,7 @@ class Writer:
         key = (exchange, symbol, timeframe)
         with translated(self.path):
             starts = candle_writes.missing_blocks(self._connection, key, frontier_ms)
-        step = max(1, len(starts)) if self._transaction.is_open else MAX_TRANSACTION_ROWS // BLOCK_CANDLES
+        step = MAX_TRANSACTION_ROWS // BLOCK_CANDLES
         for lo in range(0, len(starts), step):
             with self.transaction():
                 candle_writes.build_blocks(self._connection, key, starts[lo : lo + step])
@@ -269,8 +267,8 @@ class Writer:
         with translated(self.path):
             return upkeep.checkpoint(self._connection)
 
-    def incremental_vacuum(self, pages: int) -> int:
-        """Give up to `pages` unused pages back to the file system; return how many were."""
+    def incremental_vacuum(self, pages: int = 4_096) -> int:
+        """Give up to `pages` unused pages (of 8 KB) back to the file system; return how many were."""
         with translated(self.path):
             return upkeep.incremental_vacuum(self._connection, pages)
 

@@ -16,7 +16,14 @@ def synthetic(step: str, days: int) -> dict[str, object]:
     return {
         "exchange": {
             "id": "synthetic",
-            "synthetic": {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": step},
+            "synthetic": {
+                "world": "edge",
+                "p_star": 0.8,
+                "seed": 11,
+                "start": "2024-01-01",
+                "days": days,
+                "step": step,
+            },
         },
         "symbols": SYMBOLS,
         "timeframes": ["5m", "15m", "1h", "4h"],

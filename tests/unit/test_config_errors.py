@@ -100,10 +100,6 @@ WRONG_VALUES = {
         "signals:\n  rr_min: .nan",
         "config.yaml:3: signals.rr_min = .nan: expected a number from 0 to 100",
     ),
-    "an infinite number": (
-        "signals:\n  filters: {adx: {min: .inf}}",
-        "config.yaml:3: signals.filters.adx.min = .inf: expected a number",
-    ),
     "no for false": (
         "auto:\n  enabled: no",
         "config.yaml:3: auto.enabled = no: expected true or false; did you mean false?",
@@ -306,14 +302,6 @@ DISAGREEMENTS = {
         "signals:\n  lookback_candles: 20\n  fibo: {piv_window: 10}",
         "config.yaml:4: signals.fibo.piv_window = 10: expected less than half of signals.lookback_candles, 20",
     ),
-    "a filter without bounds": (
-        "signals:\n  filters: {adx: {}}",
-        "config.yaml:3: signals.filters.adx: expected min, max or both",
-    ),
-    "a filter nothing passes": (
-        "signals:\n  filters: {adx: {min: 30, max: 20}}",
-        "config.yaml:3: signals.filters.adx.max = 20: expected at least min, 30",
-    ),
     "a mode without a row": (
         "risk:\n  mode: agressive",
         "config.yaml:3: risk.mode = agressive: expected one of aggressive, conservative, normal; "
@@ -363,6 +351,10 @@ DISAGREEMENTS = {
 }
 
 WRONG_YAML = {
+    "a sequence that steers the terminal": (
+        'risk:\n  mode: "\\e[31mred"',
+        "config.yaml:3: risk.mode = ?[31mred: expected one of aggressive, conservative, normal",
+    ),
     "a key written twice": (
         "risk:\n  mode: normal\n  max_leverage: 3\n  mode: aggressive",
         "config.yaml:5: risk.mode: written twice, first in line 3; keep one",

@@ -13,9 +13,8 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 import numpy as np
 import pandas as pd
@@ -84,23 +83,22 @@ def stream_rows(path: Path, chunk_rows: int) -> Iterator[FloatArray]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputFileError(f"{path}: not a file of candles; expected a name that ends in {', '.join(SUFFIXES)}")
-    count = 0
+    count, where = 0, str(path)
     try:
         if path.stat().st_size == 0:
-            raise InputFileError(f"{path}: the file is empty; {_EXPECTED}")
-        for where, kind, stream in _open_streams(path, suffix):
-            tables = _parquet_tables(stream, chunk_rows) if kind == ".parquet" else _csv_tables(stream, chunk_rows)
-            for table in tables:
-                count += len(table)
-                yield _table_to_rows(table, where)
-    except InputFileError:
-        raise
+            raise _Refused(f"the file is empty; {_EXPECTED}")
+        for name, kind, stream in _open_tables(path, suffix):
+            where = f"{path}/{name}" if name else str(path)
+            batches = _parquet_batches(stream, chunk_rows) if kind == ".parquet" else _csv_batches(stream, chunk_rows)
+            for batch in batches:
+                count += len(batch)
+                yield _batch_to_rows(batch)
     except FileNotFoundError as error:
         raise InputFileError(f"{path}: no such file") from error
     except _Refused as error:
-        raise InputFileError(f"{path}: {error}") from error
+        raise InputFileError(f"{where}: {error}") from error
     except _UNREADABLE as error:
-        raise InputFileError(f"{path}: cannot be read as {suffix[1:]} ({_one_line(error)}); {_EXPECTED}") from error
+        raise InputFileError(f"{where}: cannot be read as {suffix[1:]} ({_one_line(error)}); {_EXPECTED}") from error
     if not count:
         raise InputFileError(f"{path}: holds no candle; expected at least one row")
 
@@ -114,17 +112,8 @@ def _one_line(error: BaseException) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:160]
 
 
-@contextmanager
-def _whole(stream: io.BufferedIOBase | zipfile.ZipExtFile) -> Iterator[BinaryIO]:
-    """A copy on disk: Parquet is read from its end, which a compressed stream cannot offer cheaply."""
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(stream, copy)
-        copy.seek(0)
-        yield cast(BinaryIO, copy)
-
-
-def _open_streams(path: Path, suffix: str) -> Iterator[tuple[str, str, BinaryIO]]:
-    """Yield what messages call it, its kind and the bytes of each table in a file."""
+def _open_tables(path: Path, suffix: str) -> Iterator[tuple[str, str, IO[bytes]]]:
+    """Yield the name inside an archive (else ""), the kind and the bytes of each table in a file."""
     if suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if Path(name).suffix.lower() in _INNER_SUFFIXES)
@@ -132,22 +121,25 @@ def _open_streams(path: Path, suffix: str) -> Iterator[tuple[str, str, BinaryIO]
                 raise _Refused(f"the archive holds no table; expected {' or '.join(_INNER_SUFFIXES)} inside")
             for name in names:
                 with archive.open(name) as member:
-                    yield from _unpacked(f"{path}/{name}", Path(name).suffix.lower(), member)
+                    yield from _unpacked(name, Path(name).suffix.lower(), member)
     elif suffix == ".gz":
         inner = Path(path.stem).suffix.lower()
         with gzip.open(path) as member:
-            yield from _unpacked(str(path), inner if inner in _INNER_SUFFIXES else ".csv", member)
+            yield from _unpacked("", inner if inner in _INNER_SUFFIXES else ".csv", cast(IO[bytes], member))
     else:
         with path.open("rb") as stream:
-            yield str(path), suffix, stream
+            yield "", suffix, stream
 
 
-def _unpacked(where: str, kind: str, member: gzip.GzipFile | zipfile.ZipExtFile) -> Iterator[tuple[str, str, BinaryIO]]:
+def _unpacked(name: str, kind: str, member: IO[bytes]) -> Iterator[tuple[str, str, IO[bytes]]]:
     if kind == ".parquet":
-        with _whole(member) as copy:
-            yield where, kind, copy
+        # Parquet is read from its end, which a compressed stream offers only at the price of reading it twice
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(member, copy)
+            copy.seek(0)
+            yield name, kind, copy
     else:
-        yield where, kind, cast(BinaryIO, member)
+        yield name, kind, member
 
 
 def _pick(columns: list[str]) -> list[str]:
@@ -163,42 +155,42 @@ def _pick(columns: list[str]) -> list[str]:
     return [time, *(known[name] for name in _PRICE_NAMES), *([taker] if taker else [])]
 
 
-def _parquet_tables(stream: BinaryIO, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(stream: IO[bytes], chunk_rows: int) -> Iterator[pa.RecordBatch]:
     file = pq.ParquetFile(stream)
     columns = _pick(file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=chunk_rows, columns=columns):
         yield batch.select(columns)
 
 
-def _csv_tables(stream: BinaryIO, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-    text = io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
-    names, skipped = _csv_header(text)
+def _csv_batches(stream: IO[bytes], chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    # plain, gzip and zip streams all have peek, which the type of an open file does not promise
+    names, skipped = _csv_header(cast(io.BufferedReader, stream).peek(1 << 16))
     columns = _pick(names)
     types = {column: pa.float64() for column in columns[1:]} | {columns[0]: pa.string()}
-    batches = pacsv.open_csv(
-        text,
+    with pacsv.open_csv(
+        stream,
         read_options=pacsv.ReadOptions(
             column_names=names, skip_rows=skipped, block_size=max(1 << 16, chunk_rows * _CSV_BYTES_A_ROW)
         ),
         convert_options=pacsv.ConvertOptions(include_columns=columns, column_types=types),
-    )
-    for batch in batches:
-        for lo in range(0, len(batch), chunk_rows):
-            yield batch.slice(lo, chunk_rows)
+    ) as batches:
+        for batch in batches:
+            for lo in range(0, len(batch), chunk_rows):
+                yield batch.slice(lo, chunk_rows)
 
 
-def _csv_header(text: io.BufferedReader) -> tuple[list[str], int]:
-    """Return the column names and how many rows to skip, without consuming anything."""
-    line = text.peek(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig").strip()
-    fields = line.split(",")
-    if _is_number(fields[0]):
-        if len(fields) != len(_BINANCE_KLINE):
-            raise _Refused(
-                f"has no header and {len(fields)} columns; expected a header, or the {len(_BINANCE_KLINE)} columns of "
-                "a Binance kline file"
-            )
-        return list(_BINANCE_KLINE), 0
-    return [field.strip() for field in fields], 1
+def _csv_header(beginning: bytes) -> tuple[list[str], int]:
+    """Return the names of the columns and how many rows to skip, from the first bytes of a file."""
+    line = beginning.split(b"\n", 1)[0].decode("utf-8-sig").strip()
+    fields = [field.strip() for field in line.split(",")]
+    if not _is_number(fields[0]):
+        return fields, 1
+    if len(fields) != len(_BINANCE_KLINE):
+        raise _Refused(
+            f"has no header and {len(fields)} columns; expected a header, or the {len(_BINANCE_KLINE)} columns of a "
+            "Binance kline file"
+        )
+    return list(_BINANCE_KLINE), 0
 
 
 def _is_number(text: str) -> bool:
@@ -209,7 +201,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _table_to_rows(batch: pa.RecordBatch, where: str) -> FloatArray:
+def _batch_to_rows(batch: pa.RecordBatch) -> FloatArray:
     rows = np.empty((len(batch), batch.num_columns))
     rows[:, 0] = _times_to_ms(batch.column(0))
     for position in range(1, batch.num_columns):

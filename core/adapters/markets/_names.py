@@ -1,4 +1,4 @@
-"""Which symbol a file of candles belongs to, told from its name.
+"""Which files of candles belong to which symbol: said outright, or told from their names.
 
 The law: a name decides alone or not at all; two readings, or none, are refused with the ways to say it outright.
 """
@@ -7,34 +7,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 
 from core.adapters.markets._formats import SUFFIXES
 from core.errors import InputFileError
 
-__all__ = ["map_files"]
+__all__ = ["candle_files", "map_files"]
 
-_HOW = "name it with --symbol, or in the table exchange.replay.files (file name: symbol)"
+_HOW = "name it with --symbol, or in the table exchange.replay.files (symbol: file)"
 
 
-def map_files(path: Path, table: Mapping[str, str] | None, symbols: Sequence[str]) -> dict[str, list[Path]]:
+def map_files(
+    path: Path | None, table: Mapping[str, Path | str] | None, symbols: Sequence[str], skip_others: bool = False
+) -> dict[str, list[Path]]:
     """Return the files of each symbol.
 
     Parameters
     ----------
-    path : Path
-        A file, or a folder with files or with a folder per symbol, at any depth.
-    table : mapping of str to str, optional
-        File name, folder name or path below `path`, with ``*`` and ``?`` if wanted, to symbol. It speaks first.
+    path : Path or None
+        A file, or a folder with files or with a folder per symbol, at any depth. None where `table` says all.
+    table : mapping of str to Path, optional
+        The file or folder of a symbol. It speaks first: the names of these files are not looked at.
     symbols : sequence of str
         The unified symbols a name may stand for: ``BTCUSDT``, ``BTC-USDT`` and ``btc_usdt`` stand for ``BTC/USDT``
         and for ``BTC/USDT:USDT``.
+    skip_others : bool
+        Pass over the files in a folder whose names stand for none of `symbols`, if others do, instead of refusing.
 
     Returns
     -------
     dict of str to list of Path
-        In the order of the files' names.
+        Each symbol's files in the order of their names.
 
     Raises
     ------
@@ -43,23 +46,31 @@ def map_files(path: Path, table: Mapping[str, str] | None, symbols: Sequence[str
 
     Examples
     --------
-    >>> folder = Path("/no/such/folder")
-    >>> map_files(folder, None, ["BTC/USDT"])
+    >>> map_files(Path("no-such-folder"), None, ["BTC/USDT"])
     Traceback (most recent call last):
     ...
-    core.errors.InputFileError: /no/such/folder: no such file or folder
+    core.errors.InputFileError: no-such-folder: no such file or folder
     """
-    if not path.exists():
-        raise InputFileError(f"{path}: no such file or folder")
-    files = candle_files(path)
-    found: dict[str, list[Path]] = {}
-    for file in files:
-        found.setdefault(_symbol_of(file, path, table or {}, symbols), []).append(file)
+    found = {symbol: candle_files(Path(place)) for symbol, place in (table or {}).items()}
+    told = {file.resolve() for files in found.values() for file in files}
+    unknown = []
+    for file in candle_files(path) if path is not None else []:
+        if file.resolve() in told:
+            continue
+        symbol = _symbol_of(file, path or file, symbols)
+        if symbol is None:
+            unknown.append(file)
+        else:
+            found.setdefault(symbol, []).append(file)
+    if unknown and not (skip_others and found):
+        raise InputFileError(f"{unknown[0]}: its name holds none of the symbols {_shown(symbols)}; {_HOW}")
     return found
 
 
 def candle_files(path: Path) -> list[Path]:
     """Return the files of candles at or below a path, by name; other files are passed over."""
+    if not path.exists():
+        raise InputFileError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
@@ -68,19 +79,15 @@ def candle_files(path: Path) -> list[Path]:
     return files
 
 
-def _symbol_of(file: Path, root: Path, table: Mapping[str, str], symbols: Sequence[str]) -> str:
-    below = file.relative_to(root).as_posix() if file != root else file.name
-    parts = [*reversed(Path(below).parts), root.name]
-    for pattern, symbol in table.items():
-        if any(fnmatch(name, pattern) for name in (below, *parts)):
-            return symbol
-    for part in parts:
+def _symbol_of(file: Path, root: Path, symbols: Sequence[str]) -> str | None:
+    """Return the symbol of the file's name, else of the nearest folder's that has one, up to `root`."""
+    for part in (*reversed(file.relative_to(root).parts), root.name):
         meant = _symbols_in(part, symbols)
         if len(meant) > 1:
             raise InputFileError(f"{file}: '{part}' may stand for {' or '.join(meant)}; {_HOW}")
         if meant:
             return meant[0]
-    raise InputFileError(f"{file}: its name holds none of the symbols {_shown(symbols)}; {_HOW}")
+    return None
 
 
 def _symbols_in(name: str, symbols: Sequence[str]) -> list[str]:

@@ -7,9 +7,11 @@ vendor's exception ends here, said in one line.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from core.clock import HOUR_MS, monotonic_s, wall_now_ms
 from core.errors import CredentialsError, MarketError, MarketUnavailable, TraderError, UnknownSymbol
@@ -20,6 +22,8 @@ __all__ = ["PATIENCE_S", "ExchangeClock", "Pace", "listen", "to_instrument", "tr
 PATIENCE_S = 20.0
 """Longest pause an exchange may ask for that is waited out; a longer one is reported and the cycle goes on."""
 
+_ATTEMPTS = 3
+_LONGEST_PAUSE_S = 8.0
 _ASKED_TO_WAIT = frozenset({418, 429, 503})
 _STEP_MS = 1_000
 _HOLD_MS = 5_000
@@ -75,17 +79,23 @@ class ExchangeClock:
 
     Until the first measurement it is the machine's wall clock. A measurement is due at the start, every hour, and
     when the wall clock was set or the machine slept, which shows as a difference between the two clocks.
+
+    Parameters
+    ----------
+    wall_ms, ticks_s : callable
+        The machine's clocks: wall time in ms, and seconds that only go forward.
     """
 
-    def __init__(self) -> None:
-        self._anchor(wall_now_ms())
+    def __init__(self, wall_ms: Callable[[], int] = wall_now_ms, ticks_s: Callable[[], float] = monotonic_s) -> None:
+        self._read_wall_ms, self._read_s = wall_ms, ticks_s
         self._is_measured = False
-        self._not_before_s = 0.0
+        self._not_before_s = float("-inf")
         self._last_ms = 0
+        self._anchor(wall_ms())
 
     def now_ms(self) -> int:
         """Return the exchange's time, UTC milliseconds; small corrections never make it go back."""
-        now = self._at_ms + round((monotonic_s() - self._at_s) * 1000)
+        now = self._at_ms + round((self._read_s() - self._at_s) * 1000)
         if 0 < self._last_ms - now < _HOLD_MS:
             return self._last_ms
         self._last_ms = now
@@ -93,13 +103,10 @@ class ExchangeClock:
 
     def is_due(self) -> bool:
         """Say whether it is to be measured."""
-        elapsed = (monotonic_s() - self._at_s) * 1000
-        stepped = abs(wall_now_ms() - self._wall_ms - elapsed) > _STEP_MS
-        return (not self._is_measured or elapsed > HOUR_MS or stepped) and monotonic_s() >= self._not_before_s
-
-    def put_off(self) -> None:
-        """Go on with the estimate for a minute: the exchange did not say."""
-        self._not_before_s = monotonic_s() + _MEASURE_AGAIN_S
+        elapsed = (self._read_s() - self._at_s) * 1000
+        has_stepped = abs(self._read_wall_ms() - self._wall_ms - elapsed) > _STEP_MS
+        is_wanted = not self._is_measured or elapsed > HOUR_MS or has_stepped
+        return is_wanted and self._read_s() >= self._not_before_s
 
     def is_surprising(self, told_ms: int) -> bool:
         """Say whether an exchange's answer is far enough from the estimate to be asked for twice."""
@@ -112,23 +119,36 @@ class ExchangeClock:
 
     def set_to_wall(self) -> None:
         """Take the machine's time, for an exchange that does not tell its own."""
-        self.set(wall_now_ms())
+        self.set(self._read_wall_ms())
+
+    def put_off(self) -> None:
+        """Go on with the estimate for a minute: the exchange did not say."""
+        self._not_before_s = self._read_s() + _MEASURE_AGAIN_S
 
     def _anchor(self, at_ms: int) -> None:
         self._at_ms = at_ms
-        self._at_s = monotonic_s()
-        self._wall_ms = wall_now_ms()
+        self._at_s = self._read_s()
+        self._wall_ms = self._read_wall_ms()
 
 
-def listen(client: Any, pace: Pace) -> None:
-    """Have a ccxt client pace itself by `pace`, and notice what ccxt passes over.
+def listen(client: Any, pace: Pace, backoff_s: float) -> None:
+    """Have a ccxt client pace itself by `pace`, notice what ccxt passes over, and ask again after a passing fault.
 
     ccxt answers a page of HTML, an empty and a truncated body under status 200 with an empty list and no error, and
-    reads no ``Retry-After``.
+    reads no ``Retry-After``. Each request is repeated on its own: a list of markets is made of many.
+
+    Parameters
+    ----------
+    client : object
+        A ccxt client, changed in place.
+    pace : Pace
+    backoff_s : float
+        First pause; it doubles, with jitter, and is never shorter than what the exchange asked for.
     """
     import ccxt.async_support as vendor
 
-    original = client.handle_errors
+    judge, send = client.handle_errors, client.fetch
+    backoff = wait_exponential(multiplier=backoff_s, max=_LONGEST_PAUSE_S) + wait_random(0, backoff_s)
 
     def handle_errors(
         status: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str, parsed: Any, *rest: Any
@@ -138,10 +158,31 @@ def listen(client: Any, pace: Pace) -> None:
         if status < 300 and parsed is None:
             start = " ".join((body or "").split())[:40]
             raise vendor.BadResponse(f"status {status} without JSON: '{start}'")
-        return original(status, reason, url, method, headers, body, parsed, *rest)
+        return judge(status, reason, url, method, headers, body, parsed, *rest)
 
-    client.handle_errors = handle_errors
-    client.throttle = pace.turn
+    def is_passing(error: BaseException) -> bool:
+        if not isinstance(error, vendor_errors()) or pace.quiet_s() > PATIENCE_S:
+            return False
+        return isinstance(translate(error, "", pace), MarketUnavailable)
+
+    async def fetch(*request: Any) -> Any:
+        asked = 0
+
+        async def once() -> Any:
+            nonlocal asked
+            asked += 1
+            if asked > 1:  # ccxt itself waited for the turn of the first
+                await pace.turn()
+            return await send(*request)
+
+        return await AsyncRetrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            retry=retry_if_exception(is_passing),
+            wait=lambda state: max(backoff(state), pace.quiet_s()),
+            reraise=True,
+        )(once)
+
+    client.handle_errors, client.fetch, client.throttle = handle_errors, fetch, pace.turn
 
 
 def vendor_errors() -> tuple[type[Exception], ...]:

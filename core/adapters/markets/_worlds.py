@@ -11,13 +11,11 @@ PULLBACK (gives a part of the leg back, slower) -> DECISION (a drift between two
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from core.adapters.markets._draws import bridge_high, compiled, normal_quantile
 from core.schema import FloatArray
 
 __all__ = [
@@ -30,11 +28,8 @@ __all__ = [
     "NEUTRAL",
     "PULLBACK",
     "first_state",
-    "normal_quantile",
     "play_minutes",
 ]
-
-F = TypeVar("F", bound=Callable[..., object])
 
 SUBSTEPS = 4
 # one row of uniform numbers a minute: a normal and two bridge extremes a sub-step, then these
@@ -55,38 +50,22 @@ MIXTURE_ROOF = 400.0
 JUMP_RATE = 1.0 / (3 * 1440)
 JUMP_SIZE = 25.0
 
-# the machine: an impulse of 45 minutes to 3 hours covers 3 standard deviations of the walk over that time; with
-# the pullback it is over within some 15-minute candles, so that no rule can live on it alone
-LEG_SIGMAS = 3.0
-LEG_SHORTEST_MIN, LEG_LONGEST_MIN = 45.0, 180.0
-WAIT_SHORTEST_MIN, WAIT_MEAN_MIN = 60.0, 90.0
+# the machine: an impulse of 22 to 80 minutes covers 4.5 standard deviations of the walk over that time, a leg of
+# 3 to 7 ATR of 15 minutes; it is over before a rule on such candles could live on it alone
+LEG_SIGMAS = 4.5
+LEG_SHORTEST_MIN, LEG_LONGEST_MIN = 22.0, 80.0
+WAIT_SHORTEST_MIN, WAIT_MEAN_MIN = 60.0, 60.0
 PULLBACK_DEPTH = 0.65  # of the leg, given back when the decision begins
-PULLBACK_SLOWNESS = 2.2  # times the impulse's duration it takes on average
+PULLBACK_SLOWNESS = 6.0  # times the impulse's duration it takes on average
+PULLBACK_CALM = 0.6  # its volatility over the usual
 LEG_OUTGROWN = 1.4  # a leg that grows by this factor instead is no longer waited for
+DECISION_LONGEST_MIN = 1800.0  # undecided until then, it is given up; this tells nothing about the side
 TARGET_EXTENSION = 0.272  # the far barrier lies beyond the leg's end by this part of the leg
-
-# coefficients of AS 241, highest power first
-AS241_A = (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
-           13731.693765509461125, 1971.5909503065514427, 133.14166789178437745, 3.387132872796366608)  # fmt: skip
-AS241_B = (5226.495278852854561, 28729.085735721942674, 39307.89580009271061, 21213.794301586595867,
-           5394.1960214247511077, 687.1870074920579083, 42.313330701600911252, 1.0)  # fmt: skip
-AS241_C = (7.7454501427834140764e-4, 0.0227238449892691845833, 0.24178072517745061177, 1.27045825245236838258,
-           3.64784832476320460504, 5.7694972214606914055, 4.6303378461565452959, 1.42343711074968357734)  # fmt: skip
-AS241_D = (1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966, 0.14810397642748007459,
-           0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1.0)  # fmt: skip
-AS241_E = (2.01033439929228813265e-7, 2.71155556874348757815e-5, 0.0012426609473880784386, 0.026532189526576123093,
-           0.29656057182850489123, 1.7848265399172913358, 5.4637849111641143699, 6.6579046435011037772)  # fmt: skip
-AS241_F = (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
-           0.0148753612908506148525, 0.13692988092273580531, 0.59983220655588793769, 1.0)  # fmt: skip
 
 # the working state: log price, log volatility over its base, regime (0 1 2), then the machine's
 X, LOG_VOL, REGIME, PHASE, SIDE, UNTIL, LEG_LOW, LEG_HIGH, LEG_GOAL, DRIFT, UP, DOWN, BEGAN, BEGAN_X, EDGE = range(15)
 STATE_SIZE = 15
 DECISION_COLUMNS = ("began", "ended", "side", "edge", "start", "target", "stop", "won")
-
-
-def _jit(function: F) -> F:
-    return cast(F, njit(cache=True)(function))
 
 
 def first_state(log_price: float) -> FloatArray:
@@ -98,39 +77,7 @@ def first_state(log_price: float) -> FloatArray:
     return state
 
 
-@_jit
-def _horner(coefficients: tuple[float, ...], r: float) -> float:
-    total = 0.0
-    for coefficient in coefficients:
-        total = total * r + coefficient
-    return total
-
-
-@_jit
-def normal_quantile(u: float) -> float:
-    """Return the standard normal quantile of ``0 < u < 1``.
-
-    References
-    ----------
-    M. J. Wichura (1988), Algorithm AS 241, PPND7 and PPND16, Applied Statistics 37, 477-484; the 16 digit version.
-    """
-    q = u - 0.5
-    if abs(q) <= 0.425:
-        r = 0.180625 - q * q
-        return q * _horner(AS241_A, r) / _horner(AS241_B, r)
-    r = math.sqrt(-math.log(min(u, 1.0 - u)))
-    if r <= 5.0:
-        return math.copysign(_horner(AS241_C, r - 1.6) / _horner(AS241_D, r - 1.6), q)
-    return math.copysign(_horner(AS241_E, r - 5.0) / _horner(AS241_F, r - 5.0), q)
-
-
-@_jit
-def _bridge_high(a: float, b: float, variance: float, u: float) -> float:
-    """Return the highest point of a Brownian bridge from `a` to `b`, by the inverse of its distribution."""
-    return 0.5 * (a + b + math.sqrt((b - a) * (b - a) - 2.0 * variance * math.log(u)))
-
-
-@_jit
+@compiled
 def _drift(state: FloatArray, variance: float) -> float:
     """Return the log drift over a step of `variance`; the price is a fair game where the machine asks for none.
 
@@ -141,14 +88,14 @@ def _drift(state: FloatArray, variance: float) -> float:
     return float(state[SIDE] * state[DRIFT] * variance)
 
 
-@_jit
+@compiled
 def _rest(state: FloatArray, minute: float, u_wait: float) -> None:
     """Send the machine back to NEUTRAL for a random while."""
     state[PHASE] = NEUTRAL
     state[UNTIL] = minute + WAIT_SHORTEST_MIN - WAIT_MEAN_MIN * math.log(u_wait)
 
 
-@_jit
+@compiled
 def _begin_impulse(state: FloatArray, sigma: float, u_side: float, u_length: float) -> None:
     """Start a leg: up or down, of a random duration, its size in proportion to the volatility now."""
     minutes = LEG_SHORTEST_MIN * (LEG_LONGEST_MIN / LEG_SHORTEST_MIN) ** u_length
@@ -162,7 +109,7 @@ def _begin_impulse(state: FloatArray, sigma: float, u_side: float, u_length: flo
     state[DRIFT] = size / (minutes * sigma * sigma)
 
 
-@_jit
+@compiled
 def _begin_decision(state: FloatArray, minute: float, log_odds: float) -> None:
     """Put the barriers and solve the drift.
 
@@ -181,7 +128,7 @@ def _begin_decision(state: FloatArray, minute: float, log_odds: float) -> None:
     state[BEGAN_X] = state[X]
 
 
-@_jit
+@compiled
 def _move_machine(
     state: FloatArray, high: float, low: float, minute: float, log_odds: float, u_wait: float, row: FloatArray
 ) -> bool:
@@ -194,7 +141,7 @@ def _move_machine(
         state[LEG_HIGH] = max(state[LEG_HIGH], best)
         if best >= state[LEG_GOAL]:
             state[PHASE] = PULLBACK
-            state[DRIFT] *= -PULLBACK_DEPTH / PULLBACK_SLOWNESS
+            state[DRIFT] *= -PULLBACK_DEPTH / (PULLBACK_SLOWNESS * PULLBACK_CALM**2)
     elif state[PHASE] == PULLBACK:
         state[LEG_HIGH] = max(state[LEG_HIGH], best)
         leg = state[LEG_HIGH] - state[LEG_LOW]
@@ -213,20 +160,23 @@ def _move_machine(
         row[7] = 0.0 if worst <= state[DOWN] else 1.0
         _rest(state, minute, u_wait)
         return True
+    elif minute - state[BEGAN] > DECISION_LONGEST_MIN:
+        _rest(state, minute, u_wait)
     return False
 
 
-@_jit
-def _switch_regime(regime: float, u: float) -> float:
-    """Return the next minute's regime: to a neighbour only, so that all three weigh the same."""
+@compiled
+def _volatility(state: FloatArray, u: float) -> float:
+    """Return the next minute's volatility over its base; regimes change to a neighbour, so that all weigh the same."""
     if u < REGIME_SWITCH:
-        return 1.0 if regime != 1.0 else 0.0
-    if regime == 1.0 and u > 1.0 - REGIME_SWITCH:
-        return 2.0
-    return regime
+        state[REGIME] = 1.0 if state[REGIME] != 1.0 else 0.0
+    elif state[REGIME] == 1.0 and u > 1.0 - REGIME_SWITCH:
+        state[REGIME] = 2.0
+    state[LOG_VOL] += REGIME_GLIDE * ((state[REGIME] - 1.0) * REGIME_LOG_STEP - state[LOG_VOL])
+    return math.exp(state[LOG_VOL])
 
 
-@_jit
+@compiled
 def _shock(state: FloatArray, u: FloatArray, sigma: float) -> float:
     """Let the price jump, rarely, and return by how much the minute's variance exceeds the usual.
 
@@ -239,7 +189,7 @@ def _shock(state: FloatArray, u: FloatArray, sigma: float) -> float:
     return min(MIXTURE_ROOF, -1.0 / math.log(u[0] * u[1]))
 
 
-@_jit
+@compiled
 def play_minutes(
     uniforms: FloatArray, first: int, state: FloatArray, sigma: float, fat: bool, edge: bool, log_odds: float
 ) -> tuple[FloatArray, npt.NDArray[np.int8], npt.NDArray[np.int8], FloatArray, FloatArray]:
@@ -248,30 +198,23 @@ def play_minutes(
     Parameters
     ----------
     uniforms : float64 array, shape (n, lanes)
-        Independent numbers in (0, 1): `BASE_LANES` a minute, then `FAT_LANES` or `EDGE_LANES`.
+        Independent, in (0, 1): `BASE_LANES` a minute, then `FAT_LANES` or `EDGE_LANES`.
     first : int
         Number of the first minute since the world began.
     state : float64 array
-        From `first_state` or an earlier call; unchanged.
+        From `first_state` or an earlier call.
     sigma : float
         Volatility of a minute in the normal regime, log price.
     fat, edge : bool
         Which world.
     log_odds : float
-        ``ln(p / (1 - p))`` of the target barrier in a decision with an edge.
+        ``ln(p / (1 - p))`` of the target in a decision with an edge.
 
     Returns
     -------
-    path : float64 array, shape (n, 4)
-        Highest, lowest and last log price of each minute, and its volatility.
-    regime : int8 array
-        0 low, 1 normal, 2 high.
-    phase : int8 array
-        The machine's state at the minute's end.
-    decisions : float64 array, shape (m, 8)
-        Columns `DECISION_COLUMNS`; times in minutes, prices as logs.
-    state : float64 array
-        After the last minute.
+    tuple of arrays
+        Highest, lowest, last log price and volatility of each minute (n, 4); regime; phase at the minute's end;
+        finished decisions (m, 8), columns `DECISION_COLUMNS`, in minutes and log prices; the state after it all.
     """
     n = len(uniforms)
     state = state.copy()
@@ -283,9 +226,7 @@ def play_minutes(
     for i in range(n):
         u = uniforms[i]
         minute = float(first + i)
-        state[REGIME] = _switch_regime(state[REGIME], u[LANE_REGIME])
-        state[LOG_VOL] += REGIME_GLIDE * ((state[REGIME] - 1.0) * REGIME_LOG_STEP - state[LOG_VOL])
-        now = sigma * math.exp(state[LOG_VOL])
+        now = sigma * _volatility(state, u[LANE_REGIME])
         variance = now * now / SUBSTEPS
         high, low = state[X], state[X]
         if fat:
@@ -294,10 +235,11 @@ def play_minutes(
         if edge and state[PHASE] == NEUTRAL and minute >= state[UNTIL]:
             _begin_impulse(state, now, u[BASE_LANES], u[BASE_LANES + 1])
         for k in range(SUBSTEPS):
+            step = variance * PULLBACK_CALM**2 if state[PHASE] == PULLBACK else variance
             start = state[X]
-            end = start + _drift(state, variance) + math.sqrt(variance) * normal_quantile(u[3 * k])
-            top = _bridge_high(start, end, variance, u[3 * k + 1])
-            bottom = -_bridge_high(-start, -end, variance, u[3 * k + 2])
+            end = start + _drift(state, step) + math.sqrt(step) * normal_quantile(u[3 * k])
+            top = bridge_high(start, end, step, u[3 * k + 1])
+            bottom = -bridge_high(-start, -end, step, u[3 * k + 2])
             high, low = max(high, top), min(low, bottom)
             state[X] = end
             if state[PHASE] != NEUTRAL:

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from core.adapters.markets._vendor import (
-    PATIENCE_S,
     ExchangeClock,
     Pace,
     listen,
@@ -29,9 +27,7 @@ from core.schema import FloatArray, Instrument, perpetual
 
 __all__ = ["CcxtMarket"]
 
-_ATTEMPTS = 3
 _TIMEOUT_MS = 8_000
-_LONGEST_PAUSE_S = 8.0
 _LISTING_LOOKS = 3
 _SHARED_FAILURE_S = 5.0
 _LEAPS = 8
@@ -54,7 +50,7 @@ class CcxtMarket:
     base_url : str, optional
         Scheme, host and port of a server that stands in for the exchange.
     backoff_s : float
-        First pause after a passing fault; it doubles, with jitter.
+        First pause after a passing fault of a request; it doubles, with jitter.
 
     Raises
     ------
@@ -75,7 +71,6 @@ class CcxtMarket:
         self.exchange = exchange_id
         self._rate_limit_ms = rate_limit_ms
         self._base_url = base_url
-        self._backoff = wait_exponential_jitter(initial=backoff_s, max=_LONGEST_PAUSE_S, jitter=backoff_s)
         self._backoff_s = backoff_s
         self._clock = ExchangeClock()
         self._vendor_client: Any = None
@@ -89,7 +84,8 @@ class CcxtMarket:
         return self._clock.now_ms()
 
     async def advance(self) -> int | None:
-        """Return the exchange's time at once; the scheduler does the waiting."""
+        """Return the exchange's time, measured when that is due; the scheduler does the waiting."""
+        await self._tell_time()
         return self.now_ms()
 
     async def load_markets(self) -> dict[str, Instrument]:
@@ -116,17 +112,18 @@ class CcxtMarket:
         MarketUnavailable
             No useful answer after several attempts.
         """
-        if self._clock.is_due():
-            await self._tell_time()
+        await self._tell_time()
         await self._find_listed(symbol)
         step = timeframe_ms(timeframe)
         page = min(limit, self._page(symbol))
         rows = await self._candles(symbol, timeframe, since_ms, page)
         if len(rows) >= page and rows[0, 0] >= since_ms + step:
-            # A full page that begins late may be the end of a longer window: ask for its beginning.
-            ahead = min(page, int(rows[0, 0] - since_ms) // step)
-            head = await self._candles(symbol, timeframe, since_ms, ahead)
-            rows = np.concatenate((head[head[:, 0] < rows[0, 0]], rows))[:page]
+            # A full page that begins late may be the end of a longer window: ask for its beginning, from one
+            # candle earlier, which is the one to go where the end of a window counts as part of it.
+            ahead = min(page, int(rows[0, 0] - since_ms) // step + 1)
+            head = await self._candles(symbol, timeframe, since_ms - step, ahead)
+            head = head[(head[:, 0] >= since_ms) & (head[:, 0] < rows[0, 0])]
+            rows = np.concatenate((head, rows))[:page]
         if not len(rows) and since_ms + page * step <= self.now_ms():
             rows = await self._leap(symbol, timeframe, since_ms, page)
         return rows
@@ -174,26 +171,16 @@ class CcxtMarket:
             if self._base_url:
                 client.urls["api"] = _moved(client.urls["api"], self._base_url.rstrip("/"))
             self._pace = Pace(max(self._rate_limit_ms, client.rateLimit) / 1000)
-            listen(client, self._pace)
+            listen(client, self._pace, self._backoff_s)
             self._vendor_client = client
         return self._vendor_client
 
     async def _ask(self, what: str, method: str, *args: Any) -> Any:
-        """Call the client; passing faults are asked again, a little later each time."""
-        client = self._client()
-
-        async def once() -> Any:
-            try:
-                return await getattr(client, method)(*args)
-            except vendor_errors() as error:
-                raise translate(error, f"{self.exchange} {what}", self._pace) from error
-
-        return await AsyncRetrying(
-            stop=stop_after_attempt(_ATTEMPTS), retry=retry_if_exception(_is_passing), wait=self._pause, reraise=True
-        )(once)
-
-    def _pause(self, state: RetryCallState) -> float:
-        return max(self._backoff(state), self._pace.quiet_s())
+        """Call the client; its errors arrive as the house's."""
+        try:
+            return await getattr(self._client(), method)(*args)
+        except vendor_errors() as error:
+            raise translate(error, f"{self.exchange} {what}", self._pace) from error
 
     async def _load(self) -> dict[str, Any]:
         try:
@@ -225,6 +212,8 @@ class CcxtMarket:
 
     async def _candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> FloatArray:
         found = await self._ask(f"{symbol} {timeframe}", "fetch_ohlcv", symbol, timeframe, since_ms, limit)
+        if not found:
+            return np.empty((0, 6))
         try:
             rows = np.array(found, dtype=np.float64).reshape(len(found), -1)
         except (TypeError, ValueError) as error:
@@ -272,7 +261,9 @@ class CcxtMarket:
         return found
 
     async def _tell_time(self, is_wanted: bool = False) -> None:
-        """Measure the exchange's clock; what is far from the estimate must be said twice."""
+        """Measure the exchange's clock when that is due; what is far from the estimate must be said twice."""
+        if not (is_wanted or self._clock.is_due()):
+            return
         async with self._telling:
             if not (is_wanted or self._clock.is_due()):
                 return  # measured while this one waited
@@ -294,10 +285,6 @@ class CcxtMarket:
     def _page(self, symbol: str) -> int:
         found = self._client().feature_value(symbol, "fetchOHLCV", "limit")
         return int(found) if found else _DEFAULT_PAGE
-
-
-def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, MarketUnavailable) and (error.retry_after_s or 0.0) <= PATIENCE_S
 
 
 def _moved(urls: Any, base_url: str) -> Any:

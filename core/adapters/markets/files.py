@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -29,12 +28,12 @@ _ENOUGH_ROWS = 10  # from which on the spacing of rows tells the timeframe
 _COLUMNS = ("ts", "open", "high", "low", "close", "volume", "taker_volume")
 
 
-def iter_rows(path: Path, chunk_rows: int = _CHUNK_ROWS) -> Iterator[FloatArray]:
-    """Yield the rows of a file, or of all files of a folder by name, in bounded memory.
+def iter_rows(path: Path | Sequence[Path], chunk_rows: int = _CHUNK_ROWS) -> Iterator[FloatArray]:
+    """Yield the rows of a file, of all files of a folder by name, or of several of them, in bounded memory.
 
     Parameters
     ----------
-    path : Path
+    path : Path or sequence of Path
         Parquet or CSV with ``ts|timestamp|open_time, open, high, low, close, volume`` (times in s, ms, us or ISO
         text, optional taker volume), raw Binance klines (12 columns, no header), zipped or not.
     chunk_rows : int
@@ -51,7 +50,7 @@ def iter_rows(path: Path, chunk_rows: int = _CHUNK_ROWS) -> Iterator[FloatArray]
     InputFileError
         A file that cannot be read, or whose candles are not of one minute.
     """
-    for file in _existing(path):
+    for file in (file for one in ([path] if isinstance(path, Path) else path) for file in candle_files(one)):
         checked = False
         for rows in stream_rows(file, chunk_rows):
             if not checked and len(rows) >= _ENOUGH_ROWS:
@@ -60,18 +59,18 @@ def iter_rows(path: Path, chunk_rows: int = _CHUNK_ROWS) -> Iterator[FloatArray]
             yield rows if rows.shape[1] == len(_COLUMNS) else np.column_stack((rows, np.full(len(rows), np.nan)))
 
 
-def read_rows(path: Path) -> FloatArray:
-    """Return all rows of a file or folder, as `iter_rows` yields them."""
+def read_rows(path: Path | Sequence[Path]) -> FloatArray:
+    """Return all rows at once, as `iter_rows` yields them."""
     return np.concatenate(list(iter_rows(path)))
 
 
-def read_candles(path: Path) -> Candles:
+def read_candles(path: Path | Sequence[Path]) -> Candles:
     """Read the candles of one symbol.
 
     Parameters
     ----------
-    path : Path
-        A file, or a folder whose files are all of that symbol; formats as for `iter_rows`.
+    path : Path or sequence of Path
+        Files, or folders whose files are all of that symbol; formats as for `iter_rows`.
 
     Returns
     -------
@@ -83,32 +82,35 @@ def read_candles(path: Path) -> Candles:
     InputFileError
         As for `iter_rows`.
     """
-    return _rows_to_candles(read_rows(path))
+    rows = read_rows(path)
+    ts = rows[:, 0].astype(np.int64)
+    if (np.diff(ts) <= 0).any():
+        order = np.argsort(ts, kind="stable")
+        last_of_its_time = np.append(np.diff(ts[order]) > 0, True)
+        rows = rows[order[last_of_its_time]]
+        ts = rows[:, 0].astype(np.int64)
+    return Candles.of(ts, *rows[:, 1:].T)
 
 
-def read_tape(path: Path, symbols: Sequence[str], table: Mapping[str, str] | None = None) -> Tape:
-    """Read a tape from a file, a folder of files or a folder with a folder per symbol.
+def read_tape(path: Path | None, table: Mapping[str, Path | str] | None, symbols: Sequence[str]) -> Tape:
+    """Read a tape of some symbols from files.
 
     Parameters
     ----------
-    path : Path
+    path : Path or None
+        A file, a folder of files, or a folder with a folder per symbol; files of other symbols are passed over.
+    table : mapping of str to Path, optional
+        The file or folder of a symbol, where names do not say; see `map_files`.
     symbols : sequence of str
         What the names of files may stand for.
-    table : mapping of str to str, optional
-        File names to symbols, see `map_files`.
 
     Raises
     ------
     InputFileError
-        A file that cannot be read or belongs to no symbol.
+        A file that cannot be read, or none of these symbols.
     """
-    files = map_files(path, table, symbols)
-    return Tape.of(
-        {
-            symbol: _rows_to_candles(np.concatenate([read_rows(file) for file in files[symbol]]))
-            for symbol in sorted(files)
-        }
-    )
+    files = map_files(path, table, symbols, skip_others=True)
+    return Tape.of({symbol: read_candles(files[symbol]) for symbol in sorted(files)})
 
 
 def write_candles(path: Path, candles: Candles, force: bool = False) -> None:
@@ -132,24 +134,17 @@ def write_candles(path: Path, candles: Candles, force: bool = False) -> None:
     if path.exists() and not force:
         raise InputFileError(f"{path}: exists already; expected a new name, or --force to replace it")
     table = pa.table({name: getattr(candles, name) for name in _COLUMNS})
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
-            try:
-                pq.write_table(table, part, compression="zstd")
-                part.flush()
-                os.fsync(part.fileno())
-                Path(part.name).replace(path)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        with part.open("wb") as stream:
+            pq.write_table(table, stream, compression="zstd")
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
     except OSError as error:
         raise DiskError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-def _existing(path: Path) -> list[Path]:
-    if not path.exists():
-        raise InputFileError(f"{path}: no such file or folder")
-    return candle_files(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check_spacing(ts: FloatArray, file: Path) -> None:
@@ -159,13 +154,3 @@ def _check_spacing(ts: FloatArray, file: Path) -> None:
         usual = int(steps[counts.argmax()])
         shown = format_duration(usual) if usual >= MINUTE_MS else f"{usual / 1000:g}s"
         raise InputFileError(f"{file}: its candles are {shown} apart; expected one-minute candles")
-
-
-def _rows_to_candles(rows: FloatArray) -> Candles:
-    ts = rows[:, 0].astype(np.int64)
-    if (np.diff(ts) <= 0).any():
-        order = np.argsort(ts, kind="stable")
-        last_of_its_time = np.append(np.diff(ts[order]) > 0, True)
-        rows = rows[order[last_of_its_time]]
-        ts = rows[:, 0].astype(np.int64)
-    return Candles.of(ts, *rows[:, 1:].T)

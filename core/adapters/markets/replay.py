@@ -183,7 +183,7 @@ class ReplayMarket:
         # a candle that has opened and not closed shows the one price known for certain
         opened = int(np.searchsorted(candles.ts, self._now_ms, side="right"))
         hi = min(opened, lo + wanted)
-        rows = _rows(candles.slice(lo, max(lo, hi)), taker)
+        rows = _rows(candles, lo, max(lo, hi), taker)
         forming = rows[max(0, closed - lo) :]
         forming[:, 2:5] = forming[:, 1:2]
         forming[:, 5:] = 0.0
@@ -192,18 +192,19 @@ class ReplayMarket:
     def _longer(self, candles: Candles, taker: bool, length_ms: int, since_ms: int, wanted: int) -> FloatArray:
         known = candles.between(ceil_to(since_ms, length_ms), self._now_ms - MINUTE_MS + 1)
         if not len(known) or not wanted:
-            return _rows(Candles.empty(), taker)
+            return _rows(candles, 0, 0, taker)
         # counted from the first minute there is, so that a long hole never hides the candles behind it
         first_ms = floor_to(int(known.ts[0]), length_ms)
         end_ms = min(first_ms + wanted * length_ms, floor_to(self._now_ms, length_ms) + length_ms)
-        return _rows(resample(known.between(first_ms, end_ms), length_ms, first_ms, end_ms), taker)
+        longer = resample(known.between(first_ms, end_ms), length_ms, first_ms, end_ms)
+        return _rows(longer, 0, len(longer), taker)
 
 
-def _rows(candles: Candles, taker: bool) -> FloatArray:
+def _rows(candles: Candles, lo: int, hi: int, taker: bool) -> FloatArray:
     columns = [candles.ts, candles.open, candles.high, candles.low, candles.close, candles.volume]
     if taker:
         columns.append(candles.taker_volume)
-    rows = np.empty((len(candles), len(columns)))
+    rows = np.empty((hi - lo, len(columns)))
     for position, column in enumerate(columns):
-        rows[:, position] = column
+        rows[:, position] = column[lo:hi]
     return rows

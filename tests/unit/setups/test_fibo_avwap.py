@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_the_levels_lie_in_the_order_of_a_trade_and_on_the_tick(walk: Callable[.
     frame = FiboAvwap(**ANY_GAIN, piv_window=3, min_leg_atr=1.0).find(walk(3, 2_000), INSTRUMENT, "1h")
     side = np.where(frame["direction"] == "long", 1, -1)
     levels = [side * frame[name] for name in ("sl", "entry", "tp1", "tp2")]
-    assert all((nearer < further).all() for nearer, further in zip(levels, levels[1:], strict=False))
+    assert all((nearer < further).all() for nearer, further in pairwise(levels))
     for name in ("sl", "entry", "tp1", "tp2"):
         assert frame[name].tolist() == [round(price, 1) for price in frame[name]]
 

@@ -160,6 +160,9 @@ def test_a_leg_must_be_large_enough_at_its_end(find: Find) -> None:
     # 20 / 9 = 2.222 ATR
     assert len(find(BASE, min_leg_atr=2.2)) == 1
     assert find(BASE, min_leg_atr=2.3).empty
+    # with a low of 110 candle 6 has a range of 10, and 20 is exactly 2 ATR
+    exact = changed(6, (120, 110, 119), BASE[7])[:8]
+    assert len(find(exact, min_leg_atr=2.0)) == 1
 
 
 def test_only_the_newest_legs_are_alive_and_a_small_leg_counts(find: Find) -> None:

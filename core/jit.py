@@ -1,0 +1,51 @@
+"""Compiled kernels: numba's `njit`, with a cache that follows the source.
+
+The law: a kernel compiled from other text than today's is never loaded. Numba looks only at the file a
+kernel stands in, not at the kernels it calls; so the cache's folder is named after the text of them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+
+__all__ = ["njit"]
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+_CORE = Path(__file__).parent
+_SHELVES = ("indicators", "execution", "setups", "adapters/markets")
+
+
+def njit(kernel: Kernel) -> Kernel:
+    """Compile a function on its first call and keep the result on disk; ``.py_func`` is its plain text."""
+    compiled: Kernel = numba.njit(cache=True, nogil=True)(kernel)
+    return compiled
+
+
+def _cache_folder() -> Path | None:
+    """Return the folder for today's text, without those of other days; None where it cannot be written."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for shelf in _SHELVES:
+        for path in sorted((_CORE / shelf).glob("*.py")):
+            digest.update(path.read_bytes())
+    home = _CORE / "__pycache__"
+    folder = home / f"kernels-{digest.hexdigest()[:12]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None  # read-only installation: numba has a place of its own for that
+    for other in home.glob("kernels-*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+_folder = _cache_folder()
+if _folder is not None:
+    numba.config.CACHE_DIR = str(_folder)

@@ -1,0 +1,143 @@
+"""From any older schema to this one: once, whole, with a copy kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from core.errors import StoreError
+from core.store.migrations import MIGRATIONS, SCHEMA_VERSION, Migration, migrate
+from core.store.reader import Reader
+from core.store.writer import Writer
+from tests.unit.store.samples import BTC, START_MS, walk
+
+TABLES = {
+    "candle",
+    "candle_block",
+    "candle_revisions",
+    "decisions",
+    "exit_policies",
+    "funding_rates",
+    "gaps",
+    "instruments",
+    "job_runs",
+    "meta",
+    "migrations",
+    "outbox",
+    "quarantine",
+    "series",
+    "signals",
+    "symbols_off",
+    "sync_checkpoint",
+    "trade_events",
+    "trades",
+}
+
+
+def add_a_table(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE extra (a INTEGER) STRICT")
+
+
+def break_half_way(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE half (a INTEGER) STRICT")
+    raise RuntimeError("power cut")
+
+
+NEXT = (*MIGRATIONS, Migration("an extra table", add_a_table))
+BROKEN = (*MIGRATIONS, Migration("broken", break_half_way))
+
+
+def tables(path: Path) -> set[str]:
+    connection = apsw.Connection(str(path))
+    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    connection.close()
+    return found
+
+
+def version(path: Path) -> int:
+    connection = apsw.Connection(str(path))
+    found = int(connection.pragma("user_version"))
+    connection.close()
+    return found
+
+
+def test_an_empty_file_gets_every_table_and_needs_no_copy(path: Path) -> None:
+    report = migrate(path)
+    assert tables(path) == TABLES
+    assert (report.from_version, report.to_version, report.backup) == (0, SCHEMA_VERSION, None)
+    assert migrate(path).steps == ()
+
+
+def test_every_table_is_strict(path: Path) -> None:
+    migrate(path)
+    connection = apsw.Connection(str(path))
+    loose = list(connection.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict"))
+    connection.close()
+    assert {name for (name,) in loose} == {"ohlcv", "sqlite_schema"}
+
+
+def test_the_view_has_the_columns_others_rely_on(writer: Writer) -> None:
+    columns = [row[1] for row in writer._connection.execute("PRAGMA table_info(ohlcv)")]
+    assert columns == ["exchange", "symbol", "timeframe", "ts_ms", "open", "high", "low", "close", "volume"]
+
+
+def test_a_dry_run_lists_the_steps_and_makes_no_file(path: Path) -> None:
+    report = migrate(path, dry_run=True)
+    assert report.steps == tuple(step.name for step in MIGRATIONS)
+    assert not path.exists()
+    assert "would migrate from schema 0 to 1" in str(report)
+
+
+def test_a_dry_run_leaves_an_older_database_as_it_is(path: Path) -> None:
+    migrate(path)
+    report = migrate(path, dry_run=True, steps=NEXT)
+    assert report.steps == ("an extra table",)
+    assert report.backup == path.with_name("ohlcv.db.bak-v1")
+    assert not report.backup.exists()
+    assert version(path) == 1
+
+
+def test_a_database_with_contents_is_copied_before_its_next_step(path: Path) -> None:
+    with Writer(path) as writer:
+        writer.put_candles(*BTC, walk(2_000), START_MS)
+    report = migrate(path, steps=NEXT)
+    assert report.backup is not None
+    assert (version(report.backup), version(path)) == (1, 2)
+    assert len(Reader(report.backup).candles(*BTC)) == 2_000
+    assert "extra" in tables(path)
+    assert "extra" not in tables(report.backup)
+
+
+def test_each_step_is_recorded_with_its_time(path: Path) -> None:
+    migrate(path, steps=NEXT)
+    connection = apsw.Connection(str(path))
+    rows = list(connection.execute("SELECT version, name, applied_ms FROM migrations ORDER BY version"))
+    connection.close()
+    assert [row[:2] for row in rows] == [(1, MIGRATIONS[0].name), (2, "an extra table")]
+    assert all(row[2] > START_MS for row in rows)
+
+
+def test_a_step_that_fails_leaves_the_schema_before_it(path: Path) -> None:
+    migrate(path)
+    with pytest.raises(RuntimeError, match="power cut"):
+        migrate(path, steps=BROKEN)
+    assert version(path) == 1
+    assert tables(path) == TABLES
+    assert migrate(path, steps=NEXT).to_version == 2
+
+
+def test_a_database_of_a_later_program_is_left_alone(path: Path) -> None:
+    migrate(path, steps=NEXT)
+    for action in (lambda: migrate(path), lambda: migrate(path, dry_run=True), lambda: Writer(path)):
+        with pytest.raises(StoreError, match="newer than this program"):
+            action()
+    assert version(path) == 2
+
+
+def test_a_reader_says_how_to_migrate_an_older_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate(path)
+    monkeypatch.setattr("core.store.reader.SCHEMA_VERSION", 2)
+    with pytest.raises(StoreError, match=r"schema 1, expected 2.*python init_db\.py"):
+        Reader(path).series()

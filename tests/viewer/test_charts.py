@@ -1,0 +1,129 @@
+"""Charts as data: what is drawn, and where."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from core.dashboard._charts import Axis, candle_chart, moment_labels
+from core.dashboard._curves import curve_chart, interval_chart
+from core.dashboard._overlay import plan_leg, plan_overlay, price_text
+from core.results.equity import equal_stake_curve
+from core.results.rows import result_rows
+from core.results.tables import breakdown
+from tests.factories import START_MS, event_rows, resampled, signal_rows, trade_rows, walk
+
+STEP_MS = 900_000
+CANDLES = resampled(walk(1), "15m")
+
+
+def signal(**changes: object) -> pd.Series:
+    price = float(CANDLES.close[40])
+    leg = {"a_ms": START_MS + 20 * STEP_MS, "a_price": price, "b_ms": START_MS + 30 * STEP_MS, "b_price": price * 1.01}
+    plain = {"ts_ms": START_MS + 40 * STEP_MS, "entry": price, "plan": json.dumps({"leg": leg})}
+    return signal_rows([{**plain, "sl": price * 0.99, "tp1": price * 1.02, "tp2": price * 1.03, **changes}]).iloc[0]
+
+
+def option(overlay: list | None = None, candles=CANDLES, room: int = 0) -> dict:
+    marks = pd.DataFrame({"ts_ms": [START_MS + 40 * STEP_MS], "direction": ["long"]})
+    return candle_chart(candles, Axis(candles, "15m", room), marks, overlay or [], zoom_start=60)
+
+
+def named(chart: dict, name: str) -> dict:
+    (found,) = [series for series in chart["series"] if series["name"] == name]
+    return found
+
+
+def test_the_zoom_is_the_same_whatever_the_data() -> None:
+    assert option()["dataZoom"] == option(candles=CANDLES.slice(50))["dataZoom"]
+
+
+def test_everything_but_the_table_of_candles_is_plain_json() -> None:
+    chart = option(plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([])))
+    chart["dataset"] = {}
+    assert json.loads(json.dumps(chart, allow_nan=False)) == chart
+
+
+def test_a_long_signal_is_marked_under_its_candle() -> None:
+    (point,) = named(option(), "Long signal")["data"]
+    assert point == ["2024-01-01 10:00", float(CANDLES.low[40])]
+    assert named(option(), "Short signal")["data"] == []
+
+
+def test_rising_and_falling_volume_never_share_a_candle() -> None:
+    frame = option()["dataset"]["source"]
+    assert (frame["volume up"].isna() ^ frame["volume down"].isna()).all()
+
+
+def test_room_to_the_right_holds_no_candles() -> None:
+    frame = option(room=5)["dataset"]["source"]
+    assert len(frame) == len(CANDLES) + 5
+    assert frame["close"].tail(5).isna().all()
+    assert frame["time"].iloc[-1] == "2024-01-02 01:00"
+
+
+def test_levels_run_from_the_decision_to_the_end_and_carry_their_price() -> None:
+    chosen = signal()
+    overlay = plan_overlay(Axis(CANDLES, "15m"), chosen, START_MS + 60 * STEP_MS, event_rows([]))
+    stop = named({"series": overlay}, "Stop")
+    first, last = stop["data"]
+    assert first["value"] == ["2024-01-01 10:00", chosen["sl"]]
+    assert last["value"] == ["2024-01-01 15:00", chosen["sl"]]
+    assert price_text(float(chosen["sl"])) in last["label"]["formatter"]
+
+
+def test_a_plan_that_outlives_the_candles_ends_at_the_last_column() -> None:
+    overlay = plan_overlay(Axis(CANDLES, "15m", room=3), signal(), START_MS + 10_000 * STEP_MS, event_rows([]))
+    assert named({"series": overlay}, "Entry")["data"][1]["value"][0] == "2024-01-02 00:30"
+
+
+def test_a_missing_second_target_is_not_drawn() -> None:
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(tp2=math.nan), START_MS + 60 * STEP_MS, event_rows([]))
+    assert "Target 2" not in [series["name"] for series in overlay]
+
+
+def test_fills_and_exits_stand_on_the_candle_that_holds_their_minute() -> None:
+    fill = {"signal_id": 1, "seq": 0, "ts_ms": START_MS + 41 * STEP_MS + 60_000, "kind": "FILL", "price": 1.0}
+    funding = {"signal_id": 1, "seq": 1, "ts_ms": START_MS + 42 * STEP_MS, "kind": "FUNDING", "price": math.nan}
+    events = event_rows([{**fill, "fraction": 1.0}, {**funding, "fraction": 1.0}])
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, events)
+    assert named({"series": overlay}, "Filled")["data"] == [["2024-01-01 10:15", 1.0]]
+    assert [series["type"] for series in overlay].count("scatter") == 1
+
+
+def test_a_leg_outside_the_candles_is_left_out() -> None:
+    overlay = plan_overlay(Axis(CANDLES.slice(35), "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]))
+    assert "Leg" not in [series["name"] for series in overlay]
+
+
+@pytest.mark.parametrize("plan", ["", "{}", "[]", '{"leg": null}', '{"leg": {"a_ms": 1}}'])
+def test_a_plan_without_a_leg_has_none(plan: str) -> None:
+    assert plan_leg(plan) is None
+
+
+def test_a_day_is_labelled_without_its_hour() -> None:
+    assert moment_labels([START_MS], 86_400_000) == ["2024-01-01"]
+    assert moment_labels([START_MS], STEP_MS) == ["2024-01-01 00:00"]
+
+
+@pytest.mark.parametrize(
+    ("price", "text"), [(42100.5, "42100.5"), (0.00001234, "0.00001234"), (65000.0, "65000"), (math.nan, "-")]
+)
+def test_a_price_is_written_to_be_copied(price: float, text: str) -> None:
+    assert price_text(price) == text
+
+
+def test_a_balance_begins_before_its_first_trade() -> None:
+    rows = result_rows(trade_rows([{"pnl_usd": -2.0}, {"pnl_usd": 5.0}]), signal_rows([{}, {}]))
+    frame = curve_chart(equal_stake_curve(rows), "Result", "#fff", percent=False)["dataset"]["source"]
+    assert frame["Result"].tolist() == [0.0, -2.0, 3.0]
+    assert frame["Below its high, USD"].tolist() == [0.0, -2.0, 0.0]
+    assert frame["time"].is_monotonic_increasing
+
+
+def test_groups_without_enough_trades_are_not_drawn() -> None:
+    few = result_rows(trade_rows([{}, {}]), signal_rows([{}, {}]))
+    assert interval_chart(breakdown(few, "symbol"))["yAxis"]["data"] == []
