@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.clock import timeframe_ms
 from core.execution import book
 from core.execution.costs import CostModel
-from core.execution.funding import FundingMarks
 from core.execution.rules import ExecutionRules
+from core.execution.runs import Run
 from core.gate import PASSED, decide
 from core.ports import ExitPolicy, Setup
 from core.risk.sizing import RiskRules, size_positions
-from core.schema import SIGNALS, Candles, Instrument, conform, empty_frame
+from core.schema import SIGNALS, Candles, FloatArray, Instrument, conform, empty_frame
 
 __all__ = ["ENGINE_VERSION", "Limits", "ScanRules", "plan_hash", "scan", "simulate", "take"]
 
@@ -149,14 +151,13 @@ def simulate(
     trades: pd.DataFrame,
     signals: pd.DataFrame,
     policy: ExitPolicy,
-    candles: Candles,
-    frontier_ms: int,
+    runs: Sequence[Run],
+    which: npt.ArrayLike,
+    tick: FloatArray,
     rules: ExecutionRules,
     costs: CostModel,
-    marks: FundingMarks,
-    instrument: Instrument,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Play the trades of one symbol and one exit policy on one-minute candles, up to the frontier.
+    """Play the trades of one exit policy on one-minute candles, each up to its series' frontier.
 
     Parameters
     ----------
@@ -165,14 +166,14 @@ def simulate(
     signals : pandas.DataFrame
         Columns `schema.SIGNALS`, row by row beside `trades`.
     policy : ExitPolicy
-    candles : Candles
-        One-minute candles from the earliest `next_ms` on; later ones than the frontier are not looked at.
-    frontier_ms : int
-        Every earlier minute is stored or known to be missing.
-    rules, costs, marks
-        How orders fill, what they cost, and when funding is paid.
-    instrument : Instrument
-        For the tick targets are rounded to.
+    runs : sequence of Run
+        Candles, frontier and funding of each series.
+    which : int array-like, shape (n,), or int
+        Position in `runs` of each trade's series.
+    tick : float64 array, shape (n,)
+        Price step targets are rounded to; NaN where unknown.
+    rules, costs
+        How orders fill and what they cost.
 
     Returns
     -------
@@ -181,9 +182,7 @@ def simulate(
     events : pandas.DataFrame
         Columns `schema.TRADE_EVENTS`: what happened now.
     """
-    tick = np.full(len(signals), np.nan if instrument.tick is None else instrument.tick)
-    plan = policy.plan(signals, tick)
-    return book.play(trades, signals, plan, candles, frontier_ms, rules, costs, marks)
+    return book.play(trades, signals, policy.plan(signals, tick), runs, which, rules, costs)
 
 
 def take(rows: pd.DataFrame, limits: Limits | None = None) -> pd.DataFrame:

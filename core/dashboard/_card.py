@@ -77,7 +77,7 @@ def signal_card(view: View, signal: pd.Series, trades: pd.DataFrame, policy: str
             if mine.empty:
                 st.markdown("**Trade**")
                 st.write("Not played yet. The engine plays it with the next minutes; for old signals:")
-                st.code("python retro_scan.py --start 2024-01-01", language="bash")
+                st.code("python retro_scan.py --start 2024-01-01", language=None)
             else:
                 _trade(mine.iloc[0], str(signal["verdict"]), view.source.zone)
         if policy:

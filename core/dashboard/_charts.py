@@ -38,6 +38,7 @@ Option = dict[str, Any]
 BACKGROUND = "#0E1117"
 UP, DOWN = "#56B4E9", "#E69F00"
 GOOD, BAD, NEUTRAL, LEG = "#009E73", "#D55E00", "#E6E9EF", "#CC79A7"
+_PLAIN, _TAGGED = 84, 132  # pixels at the right: for prices, and for the tags of levels
 GRID_LINE, FAINT = "#232A36", "#9AA4B5"
 
 
@@ -56,15 +57,14 @@ def zoom(axes: list[int], start: int) -> list[Option]:
 
 
 def _candle_frame(candles: Candles, axis: Axis) -> pd.DataFrame:
-    rising = candles.close >= candles.open
     frame = pd.DataFrame(
         {
             "open": candles.open,
             "close": candles.close,
             "low": candles.low,
             "high": candles.high,
-            "volume up": np.where(rising, candles.volume, np.nan),
-            "volume down": np.where(rising, np.nan, candles.volume),
+            "volume": candles.volume,
+            "rising": (candles.close >= candles.open).astype(np.float64),
         }
     )
     frame = frame.reindex(range(len(axis.labels)))  # the empty columns to the right hold no candle
@@ -112,11 +112,11 @@ def _price_format(candles: Candles) -> str:
     return f"%,.{max(2, 5 - size)}f"
 
 
-def _price_axes() -> Option:
+def _price_axes(right: int) -> Option:
     hidden: Option = {"show": False}
     line: Option = {"lineStyle": {"color": GRID_LINE}}
     # Both panes keep the same width whatever their labels need, or a candle would not stand above its volume.
-    place: Option = {"left": 12, "right": 84, "containLabel": False, "outerBoundsMode": "none"}
+    place: Option = {"left": 12, "right": right, "containLabel": False, "outerBoundsMode": "none"}
     ends: Option = {"alignMinLabel": "left", "alignMaxLabel": "right"}
     return {
         "grid": [
@@ -169,20 +169,17 @@ def candle_chart(
     zoom_start : int
         Where the first view begins, percent of the run.
     """
-    bar: Option = {
-        "type": "bar",
-        "xAxisIndex": 1,
-        "yAxisIndex": 1,
-        "stack": "volume",
-        "large": False,
-        "barWidth": "70%",
-    }
-    bar["tooltip"] = {"valueFormatter": "compact"}
     return {
-        **_price_axes(),
+        **_price_axes(_TAGGED if overlay else _PLAIN),
         "animation": False,
         "legend": {"top": 4, "left": 12, "data": _legend(overlay)},
         "dataset": {"source": _candle_frame(candles, axis)},
+        "visualMap": {
+            "show": False,
+            "seriesIndex": 1,  # volume takes the colour of its candle
+            "dimension": "rising",
+            "pieces": [{"value": 1, "color": UP}, {"value": 0, "color": DOWN}],
+        },
         "dataZoom": zoom([0, 1], zoom_start),
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "cross"}, "valueFormatter": _price_format(candles)},
@@ -190,11 +187,22 @@ def candle_chart(
             {
                 "type": "candlestick",
                 "name": "Price",
-                "encode": {"x": "time", "y": ["open", "close", "low", "high"]},
+                "encode": {
+                    "x": "time",
+                    "y": ["open", "close", "low", "high"],
+                    "tooltip": ["open", "high", "low", "close"],
+                },
                 "itemStyle": {"color": UP, "borderColor": UP, "color0": DOWN, "borderColor0": DOWN},
             },
-            {**bar, "name": "Volume, up", "encode": {"x": "time", "y": "volume up"}, "itemStyle": {"color": UP}},
-            {**bar, "name": "Volume, down", "encode": {"x": "time", "y": "volume down"}, "itemStyle": {"color": DOWN}},
+            {
+                "type": "bar",
+                "name": "Volume",
+                "xAxisIndex": 1,
+                "yAxisIndex": 1,
+                "barWidth": "70%",
+                "large": False,
+                "encode": {"x": "time", "y": "volume"},
+            },
             *_signal_marks(candles, axis, signals),
             *overlay,
         ],

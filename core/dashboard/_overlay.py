@@ -77,8 +77,7 @@ def _line(name: str, points: list[Any], colour: str, kind: str) -> Option:
         "type": "line",
         "name": name,
         "data": points,
-        "symbol": "circle",
-        "symbolSize": 1,
+        "symbol": "none",
         "silent": True,
         "lineStyle": {"color": colour, "type": kind, "width": 1.5},
         "itemStyle": {"color": colour},
@@ -88,17 +87,23 @@ def _line(name: str, points: list[Any], colour: str, kind: str) -> Option:
 
 
 def _level(name: str, price: float, colour: str, start: str, end: str) -> Option:
-    """A level from `start` to `end`, with its name and price behind it."""
-    label: Option = {
-        "show": True,
+    """A level: solid while the plan lasts, dotted across the chart to a tag beside the axis."""
+    tag: Option = {
+        "position": "end",
         "formatter": f"{name} {price_text(price)}",
-        "position": "right",
         "color": colour,
         "backgroundColor": BACKGROUND,
-        "padding": [2, 4],
+        "padding": [3, 6],
         "fontSize": 11,
     }
-    return _line(name, [{"value": [start, price]}, {"value": [end, price], "label": label}], colour, "solid")
+    across: Option = {
+        "silent": True,
+        "symbol": "none",
+        "label": tag,
+        "lineStyle": {"color": f"{colour}73", "type": "dotted", "width": 1},
+        "data": [{"yAxis": price}],
+    }
+    return {**_line(name, [[start, price], [end, price]], colour, "solid"), "markLine": across}
 
 
 def _box(start: str, end: str, low: float, high: float, colour: str) -> list[Option]:

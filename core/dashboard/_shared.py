@@ -5,14 +5,16 @@ The law: a page is never silently empty; it says what is missing and names the c
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from core.clock import MINUTE_MS, format_duration, format_ms, wall_now_ms
+from core.clock import MINUTE_MS, format_duration, format_ms, monotonic_s, wall_now_ms
 from core.dashboard._source import (
     Snapshot,
     Source,
@@ -63,10 +65,10 @@ def empty_state(title: str, text: str, commands: list[tuple[str, str]]) -> None:
         st.write(text)
         for command, purpose in commands:
             st.caption(purpose)
-            st.code(command, language="bash")
+            st.code(command, language=None)
 
 
-def show(title: str, body: Callable[[View], None]) -> None:
+def show(title: str, body: Callable[[View], None], hold_s: float) -> None:
     """Draw a page: sidebar, then its body, refreshed by itself when asked to.
 
     Parameters
@@ -74,6 +76,8 @@ def show(title: str, body: Callable[[View], None]) -> None:
     title : str
     body : callable
         Draws the page from a `View`.
+    hold_s : float
+        How long one state of the database is good for, seconds: what the page reads is read once in that time.
     """
     st.title(title, anchor=False)
     try:
@@ -93,15 +97,26 @@ def show(title: str, body: Callable[[View], None]) -> None:
 
     def refreshed() -> None:
         try:
-            view = View(source, snapshot_of(source.path), exchange)
+            view = View(source, _held_snapshot(source.path, title, hold_s), exchange)
             if _banners(view):
                 body(view)
         except TraderError as error:
             st.error(str(error), icon=":material/error:")
 
-    st.fragment(refreshed, run_every=REFRESH_S if refreshing else None)()
+    st.fragment(refreshed, run_every=max(REFRESH_S, hold_s) if refreshing else None)()
     st.divider()
     st.caption(DISCLAIMER)
+
+
+def _held_snapshot(path: Path, page: str, hold_s: float) -> Snapshot:
+    """Return the database as this page last looked at it, unless that was too long ago."""
+    key = f"snapshot {page}"
+    taken_s, held = st.session_state.get(key, (-math.inf, None))
+    if held is not None and held.path == str(path) and monotonic_s() - taken_s < hold_s:
+        return held  # type: ignore[no-any-return]
+    fresh = snapshot_of(path)
+    st.session_state[key] = (monotonic_s(), fresh)
+    return fresh
 
 
 def _no_database(source: Source) -> None:
@@ -129,7 +144,7 @@ def _sidebar(source: Source, snapshot: Snapshot) -> str:
             value=True,
             key="refresh",
             persist_state="session",
-            help=f"Looks at the database every {REFRESH_S} seconds. Zoom and choices stay.",
+            help="Looks at the database again by itself, once or twice a minute. Zoom and choices stay.",
         )
         st.caption(f"Database, read only: `{source.path}`")
         if source.profile:

@@ -23,13 +23,14 @@ from core.results.tables import BREAKDOWNS, breakdown, exit_reason_table, trades
 
 __all__ = ["page"]
 
+_HOLD_S = 60.0  # counting every trade anew takes seconds after some years of them
 _TILES_A_ROW = 3
 _HEADLINES = 6  # the first figures stand as tiles, the others in the table below them
 
 
 def page() -> None:
     """Draw the page."""
-    show("Results", _body)
+    show("Results", _body, _HOLD_S)
 
 
 def _body(view: View) -> None:

@@ -30,6 +30,7 @@ from core.schema import Candles
 
 __all__ = ["page"]
 
+_HOLD_S = 5.0
 _WINDOWS = [300, 600, 1500, 3000]
 _LISTED = 200  # newest signals in the table and in the choice
 _BEFORE, _AFTER = 80, 40  # candles shown around a chosen signal
@@ -40,7 +41,7 @@ _PICK = "signal_pick"
 
 def page() -> None:
     """Draw the page."""
-    show("Signals & Candles", _body)
+    show("Signals & Candles", _body, _HOLD_S)
 
 
 def _body(view: View) -> None:
@@ -168,12 +169,6 @@ def _end_of(signal: pd.Series, trades: pd.DataFrame, policy: str) -> int:
     return int(trade["closed_ms"]) or int(signal["valid_until_ms"])
 
 
-def _room(candles: Candles, timeframe: str, end_ms: int) -> int:
-    """Return how many empty columns must follow the candles so that a plan and the names of its levels fit."""
-    behind = (int(candles.ts[-1]) - end_ms) // timeframe_ms(timeframe)
-    return max(0, min(_AHEAD, -behind) + len(candles) // 6 - max(behind, 0))
-
-
 def _chart(
     view: View,
     symbol: str,
@@ -193,7 +188,8 @@ def _chart(
             [("python download_data.py", "Fetch the history of the configured symbols:")],
         )
         return
-    axis = Axis(candles, timeframe, 0 if picked is None else _room(candles, timeframe, end_ms))
+    ahead = max(0, (end_ms - int(candles.ts[-1])) // timeframe_ms(timeframe))
+    axis = Axis(candles, timeframe, min(_AHEAD, ahead))
     overlay = []
     if picked is not None:
         overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy))

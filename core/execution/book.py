@@ -9,33 +9,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.clock import MINUTE_MS, timeframe_ms
 from core.execution.costs import CostModel
-from core.execution.funding import FundingMarks
 from core.execution.kernel import (
     CLOSED,
-    DEFAULT,
     EXPIRED,
     KINDS,
     OPEN,
     ORDERS,
-    RECORDED,
     SOURCES,
     STATUSES,
     play_trades,
 )
 from core.execution.rules import ExecutionRules
-from core.execution.tables import CANDLE, MARK, PLAN, TARGET, TERMS, TRADE, Record, Table, table
+from core.execution.runs import Run, candles_to_sides, marks_to_table, place
+from core.execution.tables import PLAN, TARGET, TERMS, TRADE, Record, Table, table
 from core.ports import ExitPlan
-from core.schema import TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, conform
+from core.schema import TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, conform, empty_frame
 
-__all__ = ["new_trades", "play"]
+__all__ = ["Run", "new_trades", "play"]
 
 _DIRECTIONS = ("long", "short")
 _NO_TRAIL, _ATR_TRAIL, _PCT_TRAIL = range(3)  # ExitPlan.trail_kind
 _WORDS = {"status": STATUSES, "exit_reason": KINDS}
+_TEXTS = {name: pd.array(known, dtype="str") for name, known in _WORDS.items()}
 # Columns the kernel carries as they are, and those of them that are prices.
 _CARRIED = tuple(name for name in TRADE.names or () if name in TRADES and name not in _WORDS)
 _PRICES = ("fill_price", "exit_price", "stop", "extreme")
@@ -73,14 +73,12 @@ def play(
     trades: pd.DataFrame,
     signals: pd.DataFrame,
     exit_plan: ExitPlan,
-    candles: Candles,
-    frontier_ms: int,
+    runs: Sequence[Run],
+    which: npt.ArrayLike,
     rules: ExecutionRules,
     costs: CostModel,
-    marks: FundingMarks,
-    delisted: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Play the unfinished trades of one series up to its frontier.
+    """Play unfinished trades, each up to the frontier of its own series.
 
     Parameters
     ----------
@@ -90,16 +88,12 @@ def play(
         Columns `schema.SIGNALS`, row by row with `trades`.
     exit_plan : ExitPlan
         Row by row with `trades`.
-    candles : Candles
-        Closed base candles of the series that hold all from the earliest ``next_ms`` on; earlier ones do not count.
-    frontier_ms : int
-        Candles with ``ts`` at or after it are not played.
+    runs : sequence of Run
+        The series.
+    which : int array-like, shape (n,), or int
+        Position in `runs` of each trade's series.
     rules : ExecutionRules
     costs : CostModel
-    marks : FundingMarks
-        All settlements since the earliest fill; `no_marks()` on spot.
-    delisted : bool
-        The market ended at the last of `candles`: what is held leaves at that close, what waits is cancelled.
 
     Returns
     -------
@@ -119,34 +113,34 @@ def play(
     While a trade is OPEN its figures are those realised so far: gross of the legs closed, fees and funding paid.
     """
     _check_rows(trades, signals, exit_plan)
-    seen = candles.between(None, frontier_ms)
-    if delisted and not len(seen) and (trades["status"] == STATUSES[OPEN]).any():
+    owner = np.broadcast_to(np.asarray(which, dtype=np.int64), len(trades))
+    seen = [run.candles.between(None, run.frontier_ms) for run in runs]
+    ended = np.array([run.delisted and not len(part) for run, part in zip(runs, seen, strict=True)], dtype=np.bool_)
+    if len(trades) and (ended[owner] & (trades["status"] == STATUSES[OPEN]).to_numpy()).any():
         raise ValueError("play: a delisted market needs its last candle for a position to leave at")
     sign = np.where(_codes(signals["direction"], _DIRECTIONS, "direction") == 0, 1.0, -1.0)
     state = _trades_to_state(trades, sign)
-    long, short = _candles_to_sides(seen)
+    plans = _signals_to_plans(signals, sign, exit_plan, rules)
+    place(plans, owner, runs, seen)
+    long, short = candles_to_sides(Candles.concat(seen))
     shape = exit_plan.target_price.shape
     size, events = play_trades(
         state,
-        _signals_to_plans(signals, sign, exit_plan, rules),
+        plans,
         table(TARGET, shape, price=sign[:, None] * exit_plan.target_price, fraction=exit_plan.target_fraction),
         np.array(exit_plan.exit_at_ms, dtype=np.int64),
         long,
         short,
-        table(
-            MARK, len(marks), ts=marks.ts, rate_pct=marks.rate_pct, source=np.where(marks.recorded, RECORDED, DEFAULT)
-        ),
-        _terms(frontier_ms, delisted, rules, costs),
+        marks_to_table(runs),
+        _terms(rules, costs),
     )
     return _state_to_trades(state, sign, trades, signals, rules), _events_to_frame(events[:size], sign, trades)
 
 
-def _terms(frontier_ms: int, delisted: bool, rules: ExecutionRules, costs: CostModel) -> Record:
+def _terms(rules: ExecutionRules, costs: CostModel) -> Record:
     terms = table(
         TERMS,
         1,
-        frontier_ms=frontier_ms,
-        delisted=delisted,
         through=rules.fill == "through",
         conservative=rules.bar_policy == "conservative",
         cancel_if_missed=rules.cancel_if_missed,
@@ -182,13 +176,6 @@ def _codes(words: pd.Series[str], known: Sequence[str], column: str) -> IntArray
         word = words.iloc[int(np.argmin(codes))]
         raise ValueError(f"play: {column} {word!r}; expected one of {', '.join(map(repr, known))}")
     return codes
-
-
-def _candles_to_sides(candles: Candles) -> tuple[Table, Table]:
-    """Return the candles as a long and as a short sees them."""
-    n, ts, o, h, low, c = len(candles), candles.ts, candles.open, candles.high, candles.low, candles.close
-    long = table(CANDLE, n, ts=ts, open=o, high=h, low=low, close=c)
-    return long, table(CANDLE, n, ts=ts, open=-o, high=-low, low=-h, close=-c)
 
 
 def _signals_to_plans(signals: pd.DataFrame, sign: FloatArray, plan: ExitPlan, rules: ExecutionRules) -> Table:
@@ -238,22 +225,23 @@ def _state_to_trades(
     news = {
         **{name: state[name] for name in _CARRIED},
         **{name: sign * state[name] for name in _PRICES},
-        **{name: np.array(known, dtype=object)[state[name]] for name, known in _WORDS.items()},
+        **{name: _TEXTS[name].take(state[name]) for name in _WORDS},
         "known_ms": state["closed_ms"] + np.where(ends_with_candle, MINUTE_MS, 0),
-        "tp1_hit": state["next_target"] > 0,
+        "tp1_hit": (state["next_target"] > 0).astype(np.int64),
         "pnl_pct": pnl_pct,
         "pnl_usd": pnl_pct / 100.0 * rules.usd_per_trade,
         "r_multiple": pnl_pct / planned_pct,
     }
-    was_unfinished = trades["status"].isin(STATUSES[: OPEN + 1]).to_numpy()
-    columns = {
-        name: np.where(was_unfinished, news[name], trades[name]) if name in news else trades[name].to_numpy()
-        for name in TRADES
-    }
-    return conform(pd.DataFrame(columns), TRADES)
+    moved = pd.DataFrame({name: news.get(name, trades[name].array) for name in TRADES}, copy=False)
+    was_finished = ~trades["status"].isin(STATUSES[: OPEN + 1])
+    if was_finished.any():
+        moved[was_finished] = trades[was_finished]
+    return conform(moved, TRADES)
 
 
 def _events_to_frame(events: Table, sign: FloatArray, trades: pd.DataFrame) -> pd.DataFrame:
+    if not len(events):
+        return empty_frame(TRADE_EVENTS)
     row = events["row"]
     columns = {
         **{name: events[name] for name in ("seq", "ts_ms", "fraction", "fee_pct", "rate_pct")},

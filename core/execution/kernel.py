@@ -1,4 +1,4 @@
-"""The one execution kernel: what becomes of n orders over one run of base candles.
+"""The one execution kernel: what becomes of n orders, each over its own run of base candles.
 
 The law: a candle is played once, in order, and what it does depends on the state before it and on
 nothing after it. Every result in the house (live, retro, labels, comparisons) comes out of `play_trades`.
@@ -16,14 +16,11 @@ Readings that the rules leave open, decided here:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
-from numba import njit
 
 from core.clock import MINUTE_MS
 from core.execution.tables import EVENT, Record, Table
+from core.jit import njit
 from core.schema import IntArray
 
 __all__ = ["KINDS", "ORDERS", "SOURCES", "STATUSES", "play_trades"]
@@ -43,11 +40,9 @@ GAP_STOP, HIT_STOP, HIT_TARGET = range(3)  # exit steps
 NEVER_MS = np.iinfo(np.int64).max
 
 Log = tuple[int, Table]  # how many events there are, and the table that holds them and grows
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
-_compiled: Callable[[_Kernel], _Kernel] = njit(cache=True, nogil=True)
 
 
-@_compiled
+@njit
 def _record(trade: Record, ts: int, kind: int, source: int, price: float, part: float, fee: float, log: Log) -> Log:
     """Write one event of a trade behind the others."""
     size, events = log
@@ -61,14 +56,14 @@ def _record(trade: Record, ts: int, kind: int, source: int, price: float, part: 
     return size + 1, events
 
 
-@_compiled
+@njit
 def _drop(trade: Record, ts: int, status: int, reason: int, price: float, log: Log) -> Log:
     """End an order that was never filled."""
     trade.status, trade.exit_reason, trade.closed_ms = status, reason, ts
     return _record(trade, ts, reason, NOBODY, price, 0.0, 0.0, log)
 
 
-@_compiled
+@njit
 def _leave(trade: Record, ts: int, kind: int, price: float, part: float, terms: Record, log: Log) -> Log:
     """Book one exit leg; any kind but TARGET takes the rest and closes."""
     fill, held, resting = trade.fill_price, trade.remaining, kind in (TARGET, TP)
@@ -86,7 +81,7 @@ def _leave(trade: Record, ts: int, kind: int, price: float, part: float, terms: 
     return _record(trade, ts, kind, MAKER if resting else TAKER, paid, part, fee, log)
 
 
-@_compiled
+@njit
 def _entry_step(first: bool, o: float, h: float, low: float, plan: Record, terms: Record) -> tuple[int, float]:
     """Say what a candle does to a waiting order, and at which price."""
     if first or plan.order == STOP:
@@ -108,7 +103,7 @@ def _entry_step(first: bool, o: float, h: float, low: float, plan: Record, terms
     return WAIT, np.nan
 
 
-@_compiled
+@njit
 def _fill(trade: Record, step: int, price: float, candle: Record, terms: Record, log: Log) -> Log:
     """Open the position in a candle, and stop it there where that candle also holds the stop."""
     resting = step == RESTING
@@ -128,7 +123,7 @@ def _fill(trade: Record, step: int, price: float, candle: Record, terms: Record,
     return _leave(trade, candle.ts, SL, min(trade.stop, candle.open), 1.0, terms, log)
 
 
-@_compiled
+@njit
 def _wait(trade: Record, j: int, plan: Record, candles: Table, terms: Record, log: Log) -> tuple[int, Log]:
     """Play a waiting order from candle j on; return the candle after the last one played."""
     first, step, price, n = trade.next_ms == plan.start_ms, WAIT, np.nan, len(candles)
@@ -142,15 +137,15 @@ def _wait(trade: Record, j: int, plan: Record, candles: Table, terms: Record, lo
         log = _drop(trade, candles[j - 1].ts, CANCELLED, step, price, log)
     elif step != WAIT:
         log = _fill(trade, step, price, candles[j - 1], terms, log)
-    elif terms.frontier_ms >= plan.valid_until_ms:
+    elif plan.frontier_ms >= plan.valid_until_ms:
         log = _drop(trade, plan.valid_until_ms, EXPIRED, TOO_LATE, np.nan, log)
-    elif terms.delisted:
+    elif plan.delisted:
         last_ms, close = (candles[n - 1].ts, candles[n - 1].close) if n else (plan.decided_ms, np.nan)
         log = _drop(trade, max(last_ms, plan.decided_ms), CANCELLED, DELISTED, close, log)
     return j, log
 
 
-@_compiled
+@njit
 def _exit_step(o: float, h: float, low: float, stop: float, target: float, safe: bool) -> tuple[int, float, bool]:
     """Say where a candle that touches stop or target leaves a position, and whether it is ambiguous."""
     if o <= stop:
@@ -163,7 +158,7 @@ def _exit_step(o: float, h: float, low: float, stop: float, target: float, safe:
     return HIT_TARGET, target, both
 
 
-@_compiled
+@njit
 def _pay_funding(trade: Record, mark: int, ts: int, sign: float, marks: Table, log: Log) -> tuple[int, Log]:
     """Settle the marks up to `ts` with what is held; return the next one's position."""
     while mark < len(marks) and marks[mark].ts <= ts:
@@ -176,7 +171,7 @@ def _pay_funding(trade: Record, mark: int, ts: int, sign: float, marks: Table, l
     return mark, log
 
 
-@_compiled
+@njit
 def _must_leave_ms(trade: Record, plan: Record, exits: IntArray) -> tuple[int, int]:
     """Return when the position times out, and when it must leave for that or at its policy's word."""
     timeout_ms = trade.opened_ms + plan.hold_ms if plan.hold_ms > 0 else NEVER_MS
@@ -184,20 +179,20 @@ def _must_leave_ms(trade: Record, plan: Record, exits: IntArray) -> tuple[int, i
     return timeout_ms, (min(timeout_ms, exits[k]) if k < len(exits) else timeout_ms)
 
 
-@_compiled
+@njit
 def _due_ms(leave_ms: int, mark: int, marks: Table) -> int:
     """Return the next time at which a candle is more than its prices."""
     return min(leave_ms, marks[mark].ts) if mark < len(marks) else leave_ms
 
 
-@_compiled
+@njit
 def _goal(plan: Record, targets: Table, k: int) -> tuple[float, float, float]:
     """Return target k, and factor and distance of the stop that moves meanwhile: infinitely far while at rest."""
     target = targets[k].price if k < plan.n_targets else np.inf
     return target, plan.trail_factor, (plan.trail_distance if k > plan.trail_after else np.inf)
 
 
-@_compiled
+@njit
 def _pass_quiet(
     j: int, due_ms: int, stop: float, extreme: float, worst: float, goal: tuple[float, float, float], candles: Table
 ) -> tuple[int, float, float, float]:
@@ -214,7 +209,7 @@ def _pass_quiet(
     return j, stop, extreme, worst
 
 
-@_compiled
+@njit
 def _hold(
     trade: Record, j: int, plan: Record, legs: Table, exits: IntArray, run: Table, marks: Table, terms: Record, log: Log
 ) -> Log:
@@ -255,12 +250,12 @@ def _hold(
     trade.stop, trade.extreme = stop, extreme
     trade.mfe_pct = max(trade.mfe_pct, 100.0 * (max(extreme, last_open) - fill) / abs(fill))
     trade.mae_pct = min(trade.mae_pct, 100.0 * (worst - fill) / abs(fill))
-    if terms.delisted and trade.status == OPEN and n > 0:
+    if plan.delisted and trade.status == OPEN and n > 0:
         log = _leave(trade, run[n - 1].ts, DELISTED, run[n - 1].close, 1.0, terms, log)
     return log
 
 
-@_compiled
+@njit
 def play_trades(
     trades: Table, plans: Table, targets: Table, exits: IntArray, long: Table, short: Table, marks: Table, terms: Record
 ) -> Log:
@@ -271,8 +266,8 @@ def play_trades(
     trades : table of TRADE, shape (n,)
         **Written in place**: callers hand in a copy of their own.
     plans, targets, exits : tables of PLAN, shape (n,), and TARGET, shape (n, m); ``exit_at_ms`` of all plans
-    long, short : tables of CANDLE before the frontier, oldest first; the same mirrored
-    marks, terms : table of MARK, oldest first; record of TERMS
+    long, short : tables of CANDLE, run behind run, each before its frontier and oldest first; the same mirrored
+    marks, terms : table of MARK, those of a run oldest first; record of TERMS
 
     Returns
     -------
@@ -291,10 +286,11 @@ def play_trades(
         trade, plan = trades[row], plans[row]
         if trade.status > OPEN:
             continue
-        run = long if plan.sign > 0.0 else short
+        run = (long if plan.sign > 0.0 else short)[plan.run_from : plan.run_to]
+        due = marks[plan.mark_from : plan.mark_to]
         j = np.searchsorted(run.ts, trade.next_ms)
         if trade.status == PENDING:
             j, log = _wait(trade, j, plan, run, terms, log)
         if trade.status == OPEN:
-            log = _hold(trade, j, plan, targets[row], exits[plan.exit_from : plan.exit_to], run, marks, terms, log)
+            log = _hold(trade, j, plan, targets[row], exits[plan.exit_from : plan.exit_to], run, due, terms, log)
     return log

@@ -30,9 +30,11 @@ CANDLE = _layout("ts", "open high low close")
 MARK = _layout("ts source", "rate_pct")
 
 # What was planned. sign: 1 long, -1 short; start_ms: the first candle an order can meet; hold_ms: 0 = no limit;
-# the moving stop is extreme * trail_factor - trail_distance; the rest as in `core.ports.ExitPlan`.
+# the moving stop is extreme * trail_factor - trail_distance; run_from to delisted: the stretch it is played on;
+# the rest as in `core.ports.ExitPlan`.
 PLAN = _layout(
-    "order decided_ms start_ms valid_until_ms hold_ms n_targets be_after trail_after exit_from exit_to",
+    "order decided_ms start_ms valid_until_ms hold_ms n_targets be_after trail_after exit_from exit_to "
+    "run_from run_to mark_from mark_to frontier_ms delisted",
     "sign entry sl tp1 trail_factor trail_distance",
 )
 TARGET = _layout("", "price fraction")
@@ -49,7 +51,7 @@ EVENT = _layout("row seq ts_ms kind source", "price fraction fee_pct rate_pct")
 
 # What holds for the whole batch; slippage is a fraction, the flags are 0 or 1.
 TERMS = _layout(
-    "frontier_ms delisted through conservative cancel_if_missed",
+    "through conservative cancel_if_missed",
     "resting_pct crossing_pct slippage",
 )
 

@@ -39,7 +39,7 @@ class FixedR:
 
     References
     ----------
-    V. K. Tharp (2006), *Trade Your Way to Financial Freedom*, 2nd ed., McGraw-Hill, ch. 7: R multiples.
+    V. K. Tharp (2006), *Trade Your Way to Financial Freedom*, 2nd ed., McGraw-Hill: R multiples.
 
     Examples
     --------

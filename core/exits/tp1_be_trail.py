@@ -44,11 +44,14 @@ class Tp1BeTrail:
 
     Notes
     -----
-    A signal without a second target (NaN) leaves its rest to the stop and the time limit.
+    For a long, with ``H`` the best of the fill price and the closed highs after it: ``stop = max(stop, fill,
+    H - trail_mult * atr)``, or ``H * (1 - trail_mult / 100)``, from the candle after TP1 on. A signal without a
+    second target (NaN) leaves its rest to the stop and the time limit.
 
     References
     ----------
-    P. J. Kaufman (2013), *Trading Systems and Methods*, 5th ed., Wiley, ch. 22: scaling out and trailing stops.
+    A. Elder (2002), *Come Into My Trading Room*, Wiley: the chandelier exit of C. LeBeau, a stop that hangs a
+    multiple of ATR below the best price.
 
     Examples
     --------

@@ -117,5 +117,5 @@ def round_to_ticks(price: npt.ArrayLike, tick: npt.ArrayLike, up: npt.ArrayLike)
     prices, ticks, ups = np.broadcast_arrays(
         np.asarray(price, dtype=np.float64), np.asarray(tick, dtype=np.float64), np.asarray(up, dtype=np.bool_)
     )
-    rounded: FloatArray = _round_each(prices.ravel(), ticks.ravel(), ups.ravel())
+    rounded: FloatArray = _round_each(prices.flatten(), ticks.flatten(), ups.flatten())
     return rounded.reshape(prices.shape)

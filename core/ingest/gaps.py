@@ -90,7 +90,8 @@ class Gaps:
     def due(self, now_ms: int) -> BoolArray:
         """Say which gaps may be looked at now."""
         is_wanted: BoolArray = self.next_try_ms != NEVER_MS
-        return is_wanted & (self.next_try_ms <= now_ms)
+        # A look planned further ahead than any wait was planned by a clock that was wrong.
+        return is_wanted & ((self.next_try_ms <= now_ms) | (self.next_try_ms > now_ms + RETRY_AFTER_MS[-1]))
 
     def pick(self, which: BoolArray) -> Gaps:
         """Return some of them."""

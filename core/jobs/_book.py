@@ -6,21 +6,27 @@ the same whoever moved it on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from core import plugins
 from core.clock import MINUTE_MS
 from core.execution import book, identity
-from core.execution.funding import FundingMarks, funding_frontier, funding_marks, no_marks
+from core.execution.costs import CostModel
+from core.execution.funding import funding_frontier, funding_marks, no_marks
+from core.execution.rules import ExecutionRules
+from core.execution.runs import Run
 from core.jobs._desk import Desk
 from core.pipeline import simulate, take
+from core.ports import ExitPolicy
 from core.schema import TRADE_EVENTS, TRADES, Candles, Instrument, empty_frame, perpetual
 
-__all__ = ["Played", "begin", "instrument_of", "join_signals", "mark_taken", "play_on", "playable_to"]
+__all__ = ["Played", "begin", "instrument_of", "join_signals", "mark_taken", "play_on", "playable_to", "policy_id"]
 
 Played = tuple[pd.DataFrame, pd.DataFrame]
+Parameters = tuple[ExitPolicy, ExecutionRules, CostModel]
 
 
 def instrument_of(desk: Desk, symbol: str) -> Instrument:
@@ -63,55 +69,57 @@ def playable_to(desk: Desk, symbol: str, now_ms: int) -> int:
 
 def play_on(
     desk: Desk,
-    symbol: str,
     trades: pd.DataFrame,
     signals: pd.DataFrame,
-    to_ms: int,
-    candles: Candles | None = None,
+    to_ms: Mapping[str, int],
+    candles: Mapping[str, Candles] | None = None,
 ) -> Played:
-    """Play one symbol's trades to `to_ms`, each under the parameters it was begun with.
+    """Play unfinished trades, each to its symbol's time and under the parameters it was begun with.
 
     Parameters
     ----------
     desk : Desk
-    symbol : str
     trades, signals : pandas.DataFrame
-        Row by row beside each other.
-    to_ms : int
-        The frontier; candles from there on are not looked at.
-    candles : Candles, optional
-        One-minute candles that cover the trades; read from the store where not given.
+        Row by row beside each other; of any symbols.
+    to_ms : mapping of str to int
+        By symbol: candles from there on are not looked at. A symbol that is not named is left alone.
+    candles : mapping of str to Candles, optional
+        One-minute candles that cover a symbol's trades; read from the store where not given.
 
     Returns
     -------
     trades, events : pandas.DataFrame
         Trades further on, and what happened.
     """
-    due = trades["next_ms"] < to_ms
-    due &= trades["status"].isin(["PENDING", "OPEN"])
+    limit = signals["symbol"].map(to_ms).fillna(0).to_numpy(dtype="int64")
+    due = trades["status"].isin(["PENDING", "OPEN"]).to_numpy() & (trades["next_ms"].to_numpy() < limit)
     if not due.any():
         return empty_frame(TRADES), empty_frame(TRADE_EVENTS)
-    trades, signals = trades[due].reset_index(drop=True), signals[due.to_numpy()].reset_index(drop=True)
-    start = int(trades["next_ms"].min())
-    if candles is None:
-        candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, start, to_ms)
+    trades, signals = trades[due].reset_index(drop=True), signals[due].reset_index(drop=True)
+    owner, symbols = pd.factorize(signals["symbol"])
+    starts = trades.groupby(owner)["next_ms"].min()
+    given = candles or {}
+    tick = np.array([instrument_of(desk, symbol).tick or np.nan for symbol in symbols])[owner]
     played: list[Played] = []
     for exit_policy, rows in trades.groupby("exit_policy", sort=True).indices.items():
         policy, rules, costs = _parameters(desk, str(exit_policy))
-        played.append(
-            simulate(
-                trades.iloc[rows].reset_index(drop=True),
-                signals.iloc[rows].reset_index(drop=True),
-                policy,
-                candles,
-                to_ms,
-                rules,
-                costs,
-                _marks(desk, symbol, start, to_ms, costs.funding_rate_pct),
-                instrument_of(desk, symbol),
-            )
-        )
+        runs = [
+            _run(desk, symbol, int(starts[k]), to_ms[symbol], costs.funding_rate_pct, given.get(symbol))
+            for k, symbol in enumerate(symbols)
+        ]
+        part = trades.iloc[rows].reset_index(drop=True), signals.iloc[rows].reset_index(drop=True)
+        played.append(simulate(*part, policy, runs, owner[rows], tick[rows], rules, costs))
     return _stack([trade for trade, _ in played]), _stack([event for _, event in played])
+
+
+def _run(desk: Desk, symbol: str, from_ms: int, to_ms: int, default_rate_pct: float, candles: Candles | None) -> Run:
+    """Return the stretch of a symbol that its trades have not seen."""
+    if candles is None or not len(candles) or candles.ts[0] > from_ms:
+        candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, from_ms, to_ms)
+    if not perpetual(symbol):
+        return Run(candles, to_ms, no_marks())
+    recorded = desk.reader.funding(desk.exchange, symbol)
+    return Run(candles, to_ms, funding_marks(recorded, from_ms - MINUTE_MS, to_ms, default_rate_pct))
 
 
 def mark_taken(trades: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
@@ -130,9 +138,9 @@ def mark_taken(trades: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
     return trades.assign(taken=verdicts["taken"].to_numpy(), blocked_by=verdicts["blocked_by"].to_numpy())
 
 
-def _parameters(desk: Desk, exit_policy: str) -> tuple:  # type: ignore[type-arg]
+def _parameters(desk: Desk, exit_policy: str) -> Parameters:
     """Return the policy, rules and costs an identity stands for."""
-    known = desk.memory.setdefault("policies", {})
+    known: dict[str, Parameters] = desk.memory.setdefault("policies", {})
     if exit_policy not in known:
         if exit_policy == policy_id(desk):
             known[exit_policy] = (desk.exit_policy, desk.rules, desk.costs)
@@ -140,15 +148,7 @@ def _parameters(desk: Desk, exit_policy: str) -> tuple:  # type: ignore[type-arg
             _, text = desk.reader.exit_policies()[exit_policy]
             name, params, rules, costs = identity.from_params(text)
             known[exit_policy] = (plugins.build("core.exits", name, params, "exit_policies"), rules, costs)
-    found: tuple[object, ...] = known[exit_policy]
-    return found
-
-
-def _marks(desk: Desk, symbol: str, start_ms: int, end_ms: int, default_rate_pct: float) -> FundingMarks:
-    if not perpetual(symbol):
-        return no_marks()
-    recorded = desk.reader.funding(desk.exchange, symbol)
-    return funding_marks(recorded, start_ms - MINUTE_MS, end_ms, default_rate_pct)
+    return known[exit_policy]
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

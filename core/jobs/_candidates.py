@@ -100,7 +100,8 @@ def store_candidates(
         signals = signals.assign(id=put["id"].to_numpy(), origin=origin)[fresh].reset_index(drop=True)
         desk.writer.put_decisions(decisions[fresh].assign(signal_id=signals["id"].to_numpy()))
         trades = mark_taken(begin(desk, signals), signals)
-        after, events = play_on(desk, str(signals["symbol"].iloc[0]), trades, signals, to_ms, candles)
+        symbol = str(signals["symbol"].iloc[0])
+        after, events = play_on(desk, trades, signals, {symbol: to_ms}, {symbol: candles} if candles else None)
         waiting = trades[~trades["signal_id"].isin(after["signal_id"])]
         desk.writer.put_trades(pd.concat([waiting, after], ignore_index=True) if len(after) else waiting)
         desk.writer.put_events(events)

@@ -88,18 +88,23 @@ def analyze(
     exit_policy = _known("exit policy", exit_policy, newest_policy(trades), trades["exit_policy"])
     of_plan = signals[signals["plan_hash"] == plan_hash]
     rows = result_rows(trades[trades["exit_policy"] == exit_policy], of_plan)
-    lines = [f"{exchange}, plan {plan_hash} ({len(of_plan):,} signals), exit policy {exit_policy}"]
-    if reader.meta(f"synthetic:{exchange}") == "1":
-        lines.append(SYNTHETIC)
-    newest = signals.sort_values(["decided_ms", "id"]).iloc[-1]
-    if newest["verdict"] == "UNGATED":
-        lines.append(UNGATED)
+    lines = [f"{exchange}, plan {plan_hash} ({_signals(len(of_plan))}), exit policy {exit_policy}"]
+    lines += _warnings(signals, reader.meta(f"synthetic:{exchange}") == "1")
     lines += _report(rows, int((of_plan["in_sample"] == 1).sum()), config.risk.capital_usd, by)
     if out_path is not None:
         frame = equity_frame(rows, config.risk.capital_usd)
         _write_csv(out_path, frame)
         lines += ["", f"Equity: {out_path} ({len(frame):,} closed trades)"]
     return "\n".join([*lines, "", DISCLAIMER])
+
+
+def _warnings(signals: pd.DataFrame, generated: bool) -> list[str]:
+    newest = signals.sort_values(["decided_ms", "id"])["verdict"].iloc[-1]
+    return [SYNTHETIC] * generated + [UNGATED] * bool(newest == "UNGATED")
+
+
+def _signals(n: int) -> str:
+    return f"{n:,} signal{'' if n == 1 else 's'}"
 
 
 def _known(what: str, asked: str | None, default: str, names: pd.Series | pd.Index) -> str:

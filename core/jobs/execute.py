@@ -6,8 +6,6 @@ in one transaction with the alerts that announce it.
 
 from __future__ import annotations
 
-import pandas as pd
-
 from core.jobs._announce import event_rows
 from core.jobs._book import join_signals, play_on, playable_to
 from core.jobs._desk import Desk, Report
@@ -33,29 +31,14 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if trades.empty:
         return Report("execute_signals")
     signals = join_signals(desk, trades)
-    moved: list[pd.DataFrame] = []
-    happened: list[pd.DataFrame] = []
-    for symbol, rows in signals.groupby("symbol", sort=True).indices.items():
-        after, events = play_on(
-            desk,
-            str(symbol),
-            trades.iloc[rows].reset_index(drop=True),
-            signals.iloc[rows].reset_index(drop=True),
-            playable_to(desk, str(symbol), now_ms),
-        )
-        if len(after):
-            moved.append(after)
-        if len(events):
-            happened.append(events)
-    if not moved:
+    to_ms = {symbol: playable_to(desk, symbol, now_ms) for symbol in signals["symbol"].unique()}
+    after, events = play_on(desk, trades, signals, to_ms)
+    if after.empty:
         return Report("execute_signals")
-    after = pd.concat(moved, ignore_index=True)
     with desk.writer.transaction():
         desk.writer.put_trades(after)
-        if happened:
-            events = pd.concat(happened, ignore_index=True)
-            desk.writer.put_events(events)
-            desk.writer.queue(event_rows(events, after, signals, desk.config, list(desk.notifiers), now_ms))
+        desk.writer.put_events(events)
+        desk.writer.queue(event_rows(events, after, signals, desk.config, list(desk.notifiers), now_ms))
     finished = after["status"].isin(["CLOSED", "EXPIRED", "CANCELLED"]).sum()
-    filled = sum((events["kind"] == "FILL").sum() for events in happened)
+    filled = (events["kind"] == "FILL").sum()
     return Report("execute_signals", counts={"moved": len(after), "filled": int(filled), "finished": int(finished)})

@@ -147,8 +147,7 @@ class _Fill:
         return moved
 
     def _play(self, trades: pd.DataFrame, signals: pd.DataFrame, to_ms: int, candles: Candles) -> int:
-        covered = len(candles) and int(trades["next_ms"].min()) >= int(candles.ts[0])
-        after, events = play_on(self.desk, self.symbol, trades, signals, to_ms, candles if covered else None)
+        after, events = play_on(self.desk, trades, signals, {self.symbol: to_ms}, {self.symbol: candles})
         with self.desk.writer.transaction():
             self.desk.writer.put_trades(after)
             self.desk.writer.put_events(events)

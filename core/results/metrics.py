@@ -100,7 +100,7 @@ def _outcomes(s: Summary) -> list[Metric]:
             "to stop. Above 0 earns, below 0 loses. The interval counts trades of one week as one cluster.",
         ),
         _estimated(
-            "Expectancy, percent",
+            "Expectancy, %",
             s.expectancy_pct,
             in_signed_percent,
             "Mean result of a closed trade after all costs, in percent of the position.",
@@ -110,10 +110,10 @@ def _outcomes(s: Summary) -> list[Metric]:
             s.win_rate,
             in_percent,
             "Share of closed trades that earned something after costs. Says little without the size of wins and "
-            "losses: compare it with the break-even win rate.",
+            "losses: compare it with the break-even rate.",
         ),
         _derived(
-            "Break-even win rate",
+            "Break-even rate",
             s.break_even,
             in_percent,
             s,
@@ -258,7 +258,7 @@ def conclusion(summary: Summary) -> str:
     """
     e = summary.expectancy_r
     if not e.enough:
-        return f"Not enough data to judge: {_missing(e.n, e.weeks, 'closed trades')}."
+        return f"Not enough data to judge: {_missing(e.n, e.weeks, 'closed')}."
     span = f"{in_r(e.value)} a trade, 95 % interval {in_r(e.low)} to {in_r(e.high)}, n = {e.n:,}"
     if e.low > 0:
         return f"These trades earned after costs ({span}); the interval lies above zero."

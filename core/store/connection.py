@@ -133,7 +133,7 @@ def wait_for_lock(tries: int) -> bool:
     Notes
     -----
     SQLite's own busy timeout backs off to 100 ms between tries. Beside a process that commits without pause a
-    single write waited up to 5.9 s; asking every millisecond it waited 0.5 s at most.
+    single write waited up to 5.9 s; asking every millisecond, 0.5 to 1.2 s.
     """
     time.sleep(_WRITER_POLL_MS / 1_000)
     return tries * _WRITER_POLL_MS < _WRITER_BUSY_MS

@@ -45,8 +45,8 @@ def three_listings(begin_ms: int = BEGIN_MS, minutes: int = 13 * 60) -> list[Lis
 
 
 @contextmanager
-def open_desk(market: CcxtMarket, folder: Path, start_ms: int, symbols: list[str]) -> Iterator[Desk]:
-    (folder / "start.yaml").write_text(f"backfill: {{start_date: '{start_ms}'}}\n")
+def open_desk(market: CcxtMarket, folder: Path, start_ms: int, symbols: list[str], page: int = 200) -> Iterator[Desk]:
+    (folder / "start.yaml").write_text(f"backfill: {{start_date: '{start_ms}', batch_limit: {page}}}\n")
     config = load_config(ROOT / "config.yaml", {}, [folder / "start.yaml"])
     with Writer(folder / "ohlcv.db") as writer:
         yield Desk(
@@ -101,11 +101,12 @@ def assert_stored(desk: Desk, listing: Listing, symbol: str, start_ms: int) -> N
         assert np.array_equal(getattr(stored, name), getattr(truth, name))
 
 
-async def test_three_symbols_are_synced_gap_free_through_one_fault_in_five(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [1, 3, 5])
+async def test_three_symbols_are_synced_gap_free_through_one_fault_in_five(seed: int, tmp_path: Path) -> None:
     listings = three_listings()
-    with BitgetServer(listings, NOW_MS, fault_rate=0.2, seed=3) as server:
+    with BitgetServer(listings, NOW_MS, fault_rate=0.2, seed=seed) as server:
         async with open_market(server) as market:
-            with open_desk(market, tmp_path, BEGIN_MS, [PERPETUAL, HOLED, SPOT]) as desk:
+            with open_desk(market, tmp_path, BEGIN_MS, [PERPETUAL, HOLED, SPOT], page=40) as desk:
                 await cycle_until_level(desk, server, most=25)
                 for listing, symbol in zip(listings, (PERPETUAL, HOLED, SPOT), strict=True):
                     assert_stored(desk, listing, symbol, BEGIN_MS)
@@ -113,7 +114,7 @@ async def test_three_symbols_are_synced_gap_free_through_one_fault_in_five(tmp_p
                 holes = [BEGIN_MS + minute * MINUTE_MS for minute in (17, *range(100, 107))]
                 assert gaps["ts_ms"].tolist() == holes
                 assert desk.reader.gaps("bitget", PERPETUAL, "1m", "open").empty
-        assert sum(server.faulted.values()) > 5
+        assert sum(server.faulted.values()) > 10
 
 
 async def test_a_forming_candle_is_never_stored_and_its_final_values_are(tmp_path: Path) -> None:
@@ -145,6 +146,15 @@ async def test_the_exchange_s_clock_counts_not_the_machine_s() -> None:
             await market.load_markets()
             assert abs(market.now_ms() - server.now_ms()) < 500
             assert await market.advance() == pytest.approx(market.now_ms(), abs=50)
+
+
+async def test_nothing_is_taken_for_closed_before_the_exchange_told_its_time(tmp_path: Path) -> None:
+    with BitgetServer(three_listings(), NOW_MS, fault_rate=1.0, faults=("empty_list",)) as server:
+        async with open_market(server) as market:
+            with open_desk(market, tmp_path, BEGIN_MS, [PERPETUAL]) as desk:
+                report = await sync.run(desk, await now_of(desk))
+                assert desk.reader.candles("bitget", PERPETUAL, "1m").ts.size == 0
+    assert f"{PERPETUAL}: bitget time: it could not be read" in report.problems
 
 
 async def test_history_pages_begin_with_the_candle_asked_for() -> None:

@@ -155,6 +155,8 @@ def test_a_row_chosen_in_the_table_is_drawn_and_told(page, viewer: str) -> None:
     table.click(position={"x": 16, "y": 36 + 35 + 17})  # the box of the second row, below the heading
     page.wait_for_url("**signal=*", timeout=30_000)
     page.get_by_text("Valid until").wait_for(timeout=30_000)
+    number = page.url.split("signal=")[1].split("&")[0]
+    assert page.get_by_role("heading", name=f"#{number} ").is_visible()
 
 
 def test_the_address_of_a_chosen_signal_opens_it_again(page, viewer: str) -> None:

@@ -53,9 +53,11 @@ def test_a_long_signal_is_marked_under_its_candle() -> None:
     assert named(option(), "Short signal")["data"] == []
 
 
-def test_rising_and_falling_volume_never_share_a_candle() -> None:
-    frame = option()["dataset"]["source"]
-    assert (frame["volume up"].isna() ^ frame["volume down"].isna()).all()
+def test_volume_takes_the_colour_of_its_candle() -> None:
+    chart = option()
+    frame = chart["dataset"]["source"]
+    assert chart["series"][chart["visualMap"]["seriesIndex"]]["name"] == "Volume"
+    assert (frame[chart["visualMap"]["dimension"]] == (frame["close"] >= frame["open"])).all()
 
 
 def test_room_to_the_right_holds_no_candles() -> None:
@@ -69,15 +71,14 @@ def test_levels_run_from_the_decision_to_the_end_and_carry_their_price() -> None
     chosen = signal()
     overlay = plan_overlay(Axis(CANDLES, "15m"), chosen, START_MS + 60 * STEP_MS, event_rows([]))
     stop = named({"series": overlay}, "Stop")
-    first, last = stop["data"]
-    assert first["value"] == ["2024-01-01 10:00", chosen["sl"]]
-    assert last["value"] == ["2024-01-01 15:00", chosen["sl"]]
-    assert price_text(float(chosen["sl"])) in last["label"]["formatter"]
+    assert stop["data"] == [["2024-01-01 10:00", chosen["sl"]], ["2024-01-01 15:00", chosen["sl"]]]
+    assert stop["markLine"]["data"] == [{"yAxis": chosen["sl"]}]
+    assert price_text(float(chosen["sl"])) in stop["markLine"]["label"]["formatter"]
 
 
 def test_a_plan_that_outlives_the_candles_ends_at_the_last_column() -> None:
     overlay = plan_overlay(Axis(CANDLES, "15m", room=3), signal(), START_MS + 10_000 * STEP_MS, event_rows([]))
-    assert named({"series": overlay}, "Entry")["data"][1]["value"][0] == "2024-01-02 00:30"
+    assert named({"series": overlay}, "Entry")["data"][1][0] == "2024-01-02 00:30"
 
 
 def test_a_missing_second_target_is_not_drawn() -> None:

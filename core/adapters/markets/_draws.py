@@ -6,14 +6,10 @@ The law: a draw is a function of its numbers alone, by inversion, so that a worl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
-from numba import njit
+from core.jit import njit
 
-__all__ = ["bridge_high", "compiled", "normal_quantile"]
-
-F = TypeVar("F", bound=Callable[..., object])
+__all__ = ["bridge_high", "normal_quantile"]
 
 # coefficients of AS 241, highest power first
 AS241_A = (2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457,
@@ -30,12 +26,7 @@ AS241_F = (2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100
            0.0148753612908506148525, 0.13692988092273580531, 0.59983220655588793769, 1.0)  # fmt: skip
 
 
-def compiled(function: F) -> F:
-    """Compile a kernel, keeping its type; the plain text stays callable as ``.py_func``."""
-    return cast(F, njit(cache=True)(function))
-
-
-@compiled
+@njit
 def _horner(coefficients: tuple[float, ...], r: float) -> float:
     total = 0.0
     for coefficient in coefficients:
@@ -43,7 +34,7 @@ def _horner(coefficients: tuple[float, ...], r: float) -> float:
     return total
 
 
-@compiled
+@njit
 def normal_quantile(u: float) -> float:
     """Return the standard normal quantile of ``0 < u < 1``.
 
@@ -61,7 +52,7 @@ def normal_quantile(u: float) -> float:
     return math.copysign(_horner(AS241_E, r - 5.0) / _horner(AS241_F, r - 5.0), q)
 
 
-@compiled
+@njit
 def bridge_high(a: float, b: float, variance: float, u: float) -> float:
     """Return the highest point of a Brownian bridge from `a` to `b`, by the inverse of its distribution."""
     return 0.5 * (a + b + math.sqrt((b - a) * (b - a) - 2.0 * variance * math.log(u)))

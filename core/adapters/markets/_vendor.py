@@ -7,6 +7,7 @@ vendor's exception ends here, said in one line.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -15,9 +16,8 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from core.clock import HOUR_MS, monotonic_s, wall_now_ms
 from core.errors import CredentialsError, MarketError, MarketUnavailable, TraderError, UnknownSymbol
-from core.schema import Instrument
 
-__all__ = ["PATIENCE_S", "ExchangeClock", "Pace", "listen", "to_instrument", "translate", "vendor_errors"]
+__all__ = ["PATIENCE_S", "ExchangeClock", "Pace", "listen", "moved", "translate", "vendor_errors"]
 
 PATIENCE_S = 20.0
 """Longest pause an exchange may ask for that is waited out; a longer one is reported and the cycle goes on."""
@@ -28,6 +28,7 @@ _ASKED_TO_WAIT = frozenset({418, 429, 503})
 _STEP_MS = 1_000
 _HOLD_MS = 5_000
 _MEASURE_AGAIN_S = 60.0
+_FIRST_AGAIN_S = 5.0
 _TEXT_LENGTH = 200
 
 
@@ -84,11 +85,16 @@ class ExchangeClock:
     ----------
     wall_ms, ticks_s : callable
         The machine's clocks: wall time in ms, and seconds that only go forward.
+
+    Attributes
+    ----------
+    is_measured : bool
+        Whether the exchange ever told its time.
     """
 
     def __init__(self, wall_ms: Callable[[], int] = wall_now_ms, ticks_s: Callable[[], float] = monotonic_s) -> None:
         self._read_wall_ms, self._read_s = wall_ms, ticks_s
-        self._is_measured = False
+        self.is_measured = False
         self._not_before_s = float("-inf")
         self._last_ms = 0
         self._anchor(wall_ms())
@@ -105,7 +111,7 @@ class ExchangeClock:
         """Say whether it is to be measured."""
         elapsed = (self._read_s() - self._at_s) * 1000
         has_stepped = abs(self._read_wall_ms() - self._wall_ms - elapsed) > _STEP_MS
-        is_wanted = not self._is_measured or elapsed > HOUR_MS or has_stepped
+        is_wanted = not self.is_measured or elapsed > HOUR_MS or has_stepped
         return is_wanted and self._read_s() >= self._not_before_s
 
     def is_surprising(self, told_ms: int) -> bool:
@@ -115,15 +121,15 @@ class ExchangeClock:
     def set(self, told_ms: int) -> None:
         """Take over a measurement, made now."""
         self._anchor(told_ms)
-        self._is_measured = True
+        self.is_measured = True
 
     def set_to_wall(self) -> None:
         """Take the machine's time, for an exchange that does not tell its own."""
         self.set(self._read_wall_ms())
 
     def put_off(self) -> None:
-        """Go on with the estimate for a minute: the exchange did not say."""
-        self._not_before_s = self._read_s() + _MEASURE_AGAIN_S
+        """Go on with the estimate for a while: the exchange did not say."""
+        self._not_before_s = self._read_s() + (_MEASURE_AGAIN_S if self.is_measured else _FIRST_AGAIN_S)
 
     def _anchor(self, at_ms: int) -> None:
         self._at_ms = at_ms
@@ -185,6 +191,13 @@ def listen(client: Any, pace: Pace, backoff_s: float) -> None:
     client.handle_errors, client.fetch, client.throttle = handle_errors, fetch, pace.turn
 
 
+def moved(urls: Any, base_url: str) -> Any:
+    """Point every address of ccxt's (nested) `urls` at another server, paths kept."""
+    if isinstance(urls, dict):
+        return {name: moved(url, base_url) for name, url in urls.items()}
+    return re.sub(r"^\w+://[^/]+", base_url, urls) if isinstance(urls, str) else urls
+
+
 def vendor_errors() -> tuple[type[Exception], ...]:
     """Return what a call of ccxt may raise: its own errors, the network's, and its parsers' on an answer of another
     shape than they expect."""
@@ -236,49 +249,6 @@ def translate(error: Exception, where: str, pace: Pace) -> TraderError:
     if isinstance(error, refused):
         return MarketError(text)
     return MarketUnavailable(text)
-
-
-def to_instrument(client: Any, exchange: str, symbol: str, market: Mapping[str, Any]) -> Instrument:
-    """Read ccxt's description of a symbol.
-
-    Parameters
-    ----------
-    client : object
-        The ccxt client; says how it writes precision.
-    exchange, symbol : str
-    market : mapping
-        One entry of ccxt's markets.
-
-    Returns
-    -------
-    Instrument
-        Tick, lot (base units) and least notional, None where unknown.
-    """
-    precision, limits = market.get("precision") or {}, market.get("limits") or {}
-    lot = _to_step(client, precision.get("amount"))
-    if market.get("contract"):
-        # Contracts of an inverse market are counted in quote currency; their lot has no size in base units.
-        size = market.get("contractSize")
-        lot = None if lot is None or not size or market.get("inverse") else lot * float(size)
-    least = (limits.get("cost") or {}).get("min")
-    return Instrument(
-        exchange=exchange,
-        symbol=symbol,
-        tick=_to_step(client, precision.get("price")),
-        lot=lot,
-        min_notional=float(least) if least else None,
-        active=market.get("active") is not False,
-    )
-
-
-def _to_step(client: Any, precision: float | None) -> float | None:
-    """The smallest step; None where the exchange counts significant digits."""
-    import ccxt.async_support as vendor
-
-    if precision is None or client.precisionMode == vendor.SIGNIFICANT_DIGITS:
-        return None
-    step = 10.0 ** -int(precision) if client.precisionMode == vendor.DECIMAL_PLACES else float(precision)
-    return step if step > 0 else None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:

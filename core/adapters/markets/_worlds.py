@@ -15,7 +15,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from core.adapters.markets._draws import bridge_high, compiled, normal_quantile
+from core.adapters.markets._draws import bridge_high, normal_quantile
+from core.jit import njit
 from core.schema import FloatArray
 
 __all__ = [
@@ -77,7 +78,7 @@ def first_state(log_price: float) -> FloatArray:
     return state
 
 
-@compiled
+@njit
 def _drift(state: FloatArray, variance: float) -> float:
     """Return the log drift over a step of `variance`; the price is a fair game where the machine asks for none.
 
@@ -88,14 +89,14 @@ def _drift(state: FloatArray, variance: float) -> float:
     return float(state[SIDE] * state[DRIFT] * variance)
 
 
-@compiled
+@njit
 def _rest(state: FloatArray, minute: float, u_wait: float) -> None:
     """Send the machine back to NEUTRAL for a random while."""
     state[PHASE] = NEUTRAL
     state[UNTIL] = minute + WAIT_SHORTEST_MIN - WAIT_MEAN_MIN * math.log(u_wait)
 
 
-@compiled
+@njit
 def _begin_impulse(state: FloatArray, sigma: float, u_side: float, u_length: float) -> None:
     """Start a leg: up or down, of a random duration, its size in proportion to the volatility now."""
     minutes = LEG_SHORTEST_MIN * (LEG_LONGEST_MIN / LEG_SHORTEST_MIN) ** u_length
@@ -109,7 +110,7 @@ def _begin_impulse(state: FloatArray, sigma: float, u_side: float, u_length: flo
     state[DRIFT] = size / (minutes * sigma * sigma)
 
 
-@compiled
+@njit
 def _begin_decision(state: FloatArray, minute: float, log_odds: float) -> None:
     """Put the barriers and solve the drift.
 
@@ -128,7 +129,7 @@ def _begin_decision(state: FloatArray, minute: float, log_odds: float) -> None:
     state[BEGAN_X] = state[X]
 
 
-@compiled
+@njit
 def _move_machine(
     state: FloatArray, high: float, low: float, minute: float, log_odds: float, u_wait: float, row: FloatArray
 ) -> bool:
@@ -165,7 +166,7 @@ def _move_machine(
     return False
 
 
-@compiled
+@njit
 def _volatility(state: FloatArray, u: float) -> float:
     """Return the next minute's volatility over its base; regimes change to a neighbour, so that all weigh the same."""
     if u < REGIME_SWITCH:
@@ -176,7 +177,7 @@ def _volatility(state: FloatArray, u: float) -> float:
     return math.exp(state[LOG_VOL])
 
 
-@compiled
+@njit
 def _shock(state: FloatArray, u: FloatArray, sigma: float) -> float:
     """Let the price jump, rarely, and return by how much the minute's variance exceeds the usual.
 
@@ -189,7 +190,7 @@ def _shock(state: FloatArray, u: FloatArray, sigma: float) -> float:
     return min(MIXTURE_ROOF, -1.0 / math.log(u[0] * u[1]))
 
 
-@compiled
+@njit
 def play_minutes(
     uniforms: FloatArray, first: int, state: FloatArray, sigma: float, fat: bool, edge: bool, log_odds: float
 ) -> tuple[FloatArray, npt.NDArray[np.int8], npt.NDArray[np.int8], FloatArray, FloatArray]:

@@ -7,20 +7,13 @@ window is, so that a hole in an answer is a hole in the market.
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.adapters.markets._vendor import (
-    ExchangeClock,
-    Pace,
-    listen,
-    to_instrument,
-    translate,
-    vendor_errors,
-)
+from core.adapters.markets._instrument import to_instrument
+from core.adapters.markets._vendor import ExchangeClock, Pace, listen, moved, translate, vendor_errors
 from core.clock import MINUTE_MS, floor_to, monotonic_s, timeframe_ms
 from core.errors import MarketError, MarketUnavailable, UnknownSymbol, nearest
 from core.schema import FloatArray, Instrument, perpetual
@@ -29,6 +22,7 @@ __all__ = ["CcxtMarket"]
 
 _TIMEOUT_MS = 8_000
 _LISTING_LOOKS = 3
+_TIME_ROUNDS = 2
 _SHARED_FAILURE_S = 5.0
 _LEAPS = 8
 _COARSE = (("1d", 90), ("1h", 200))
@@ -113,6 +107,9 @@ class CcxtMarket:
             No useful answer after several attempts.
         """
         await self._tell_time()
+        if not self._clock.is_measured:
+            # Which candles are closed would be a guess.
+            raise MarketUnavailable(f"{self.exchange} time: it could not be read")
         await self._find_listed(symbol)
         step = timeframe_ms(timeframe)
         page = min(limit, self._page(symbol))
@@ -169,7 +166,7 @@ class CcxtMarket:
             # Some clients cut windows at the machine's time; the exchange's is what counts.
             client.milliseconds = self.now_ms
             if self._base_url:
-                client.urls["api"] = _moved(client.urls["api"], self._base_url.rstrip("/"))
+                client.urls["api"] = moved(client.urls["api"], self._base_url.rstrip("/"))
             self._pace = Pace(max(self._rate_limit_ms, client.rateLimit) / 1000)
             listen(client, self._pace, self._backoff_s)
             self._vendor_client = client
@@ -270,25 +267,23 @@ class CcxtMarket:
             if not self._client().has.get("fetchTime"):
                 self._clock.set_to_wall()
                 return
-            try:
-                told = await self._ask("time", "fetch_time")
-                if told and self._clock.is_surprising(int(told)):
-                    before, told = int(told), await self._ask("time", "fetch_time")
-                    told = told if told and abs(int(told) - before) < MINUTE_MS else None
-            except MarketUnavailable:
-                told = None
-            if told:
-                self._clock.set(int(told))
-            else:
-                self._clock.put_off()
+            for _ in range(_TIME_ROUNDS):
+                told = await self._time_said()
+                if told is not None:
+                    self._clock.set(told)
+                    return
+            self._clock.put_off()
+
+    async def _time_said(self) -> int | None:
+        try:
+            told = await self._ask("time", "fetch_time")
+            if told and self._clock.is_surprising(int(told)):
+                before, told = int(told), await self._ask("time", "fetch_time")
+                return int(told) if told and abs(int(told) - before) < MINUTE_MS else None
+        except MarketUnavailable:
+            return None
+        return int(told) if told else None
 
     def _page(self, symbol: str) -> int:
         found = self._client().feature_value(symbol, "fetchOHLCV", "limit")
         return int(found) if found else _DEFAULT_PAGE
-
-
-def _moved(urls: Any, base_url: str) -> Any:
-    """Point every address at another server, paths kept."""
-    if isinstance(urls, dict):
-        return {name: _moved(url, base_url) for name, url in urls.items()}
-    return re.sub(r"^\w+://[^/]+", base_url, urls) if isinstance(urls, str) else urls

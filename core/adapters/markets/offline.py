@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from core.clock import wall_now_ms
+from core.clock import format_ms, wall_now_ms
 from core.errors import MarketUnavailable
 from core.schema import Instrument
 
@@ -47,14 +47,14 @@ class OfflineMarket:
 
     async def fetch_ohlcv(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> npt.NDArray[np.float64]:
         """Refuse."""
-        self._refuse(symbol)
+        self._refuse(f"{limit} candles of {timeframe} of {symbol} from {format_ms(since_ms)}")
 
     async def fetch_funding(self, symbol: str, since_ms: int, limit: int) -> npt.NDArray[np.float64] | None:
         """Refuse."""
-        self._refuse(symbol)
+        self._refuse(f"{limit} funding rates of {symbol} from {format_ms(since_ms)}")
 
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _refuse(self, symbol: str) -> NoReturn:
-        raise MarketUnavailable(f"{self.exchange}: {symbol} was asked for by a command that works offline")
+    def _refuse(self, what: str) -> NoReturn:
+        raise MarketUnavailable(f"{self.exchange}: {what}: not asked for by a command that works offline")

@@ -16,6 +16,7 @@ from core.execution.book import new_trades, play
 from core.execution.costs import CostModel
 from core.execution.funding import FundingMarks, no_marks
 from core.execution.rules import ExecutionRules
+from core.execution.runs import Run
 from core.ports import ExitPlan
 from core.schema import SIGNALS, Candles, conform
 
@@ -113,11 +114,9 @@ def play_one(
         begun,
         wanted,
         exit_plan([aims], **exits),
-        run,
-        T0 + end * MINUTE_MS,
+        [Run(run, T0 + end * MINUTE_MS, marks or no_marks(), delisted)],
+        0,
         rules,
         costs,
-        marks or no_marks(),
-        delisted,
     )
     return out.iloc[0], events

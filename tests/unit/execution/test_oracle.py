@@ -13,6 +13,7 @@ from numba.core.registry import CPUDispatcher
 from core.clock import MINUTE_MS, timeframe_ms
 from core.execution import book, kernel
 from core.execution.costs import CostModel
+from core.execution.runs import Run
 from tests.unit.execution.oracle import Costs, Oracle, Plan
 from tests.unit.execution.worlds import World, world
 
@@ -103,7 +104,7 @@ def test_compiled_and_python_text_give_the_same_bits() -> None:
     names = vars(book) | {"play_trades": uncompiled(kernel)["play_trades"]}
     play_slowly = types.FunctionType(book.play.__code__, names, "play", book.play.__defaults__)
     compiled = w.play(w.begin(), w.end_ms)
-    text = play_slowly(w.begin(), w.signals, w.plan, w.candles, w.end_ms, w.rules, w.costs, w.marks)
+    text = play_slowly(w.begin(), w.signals, w.plan, [Run(w.candles, w.end_ms, w.marks)], 0, w.rules, w.costs)
     for a, b in zip(compiled, text, strict=True):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
 
@@ -124,7 +125,7 @@ def test_the_event_table_grows_past_its_first_size() -> None:
         exit_at_from=np.zeros(2, dtype=np.int64),
     )
     begun = book.new_trades(held, "x@1", w.rules)
-    trades, events = book.play(begun, held, plan, w.candles, w.end_ms, w.rules, w.costs, dense)
+    trades, events = book.play(begun, held, plan, [Run(w.candles, w.end_ms, dense)], 0, w.rules, w.costs)
     assert trades["status"].tolist() == ["OPEN"]
     assert len(events) == trades["n_events"].iloc[0] > 1000
     assert events["seq"].tolist() == list(range(len(events)))

@@ -13,6 +13,7 @@ from core.execution.book import new_trades, play
 from core.execution.costs import CostModel
 from core.execution.funding import FundingMarks, no_marks
 from core.execution.rules import ExecutionRules
+from core.execution.runs import Run
 from core.ports import ExitPlan
 from core.schema import Candles
 from tests.unit.execution.playing import T0, signals
@@ -37,7 +38,8 @@ class World:
         self, trades: pd.DataFrame, frontier_ms: int, candles: Candles | None = None, delisted: bool = False
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         run = self.candles if candles is None else candles
-        return play(trades, self.signals, self.plan, run, frontier_ms, self.rules, self.costs, self.marks, delisted)
+        stretch = Run(run, frontier_ms, self.marks, delisted)
+        return play(trades, self.signals, self.plan, [stretch], 0, self.rules, self.costs)
 
     @property
     def end_ms(self) -> int:

@@ -79,7 +79,13 @@ def test_confirmed_gaps_are_tried_ever_more_rarely_and_then_given_up() -> None:
         known = seen(known, minutes(0, 2), now, fresh=3).gaps
     assert waits == list(RETRY_AFTER_MS)
     assert waits == sorted(waits)
-    assert not known.due(now + 10**12).any()
+    assert not known.due(now + 10**12).any() and not known.due(0).any()
+
+
+def test_a_look_planned_by_a_clock_that_was_far_ahead_is_due_now() -> None:
+    known = seen(Gaps.none(), minutes(0, 2), NOW + 10 * RETRY_AFTER_MS[-1]).gaps
+    assert known.due(NOW).all()
+    assert seen(known, minutes(0, 2), NOW, fresh=3).gaps.confirmed.all()
 
 
 def test_the_oldest_open_gap_is_known() -> None:

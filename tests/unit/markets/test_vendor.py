@@ -11,7 +11,8 @@ from typing import Any
 import ccxt.async_support as vendor
 import pytest
 
-from core.adapters.markets._vendor import PATIENCE_S, ExchangeClock, Pace, listen, to_instrument, translate
+from core.adapters.markets._instrument import to_instrument
+from core.adapters.markets._vendor import PATIENCE_S, ExchangeClock, Pace, listen, moved, translate
 from core.clock import HOUR_MS, monotonic_s
 from core.errors import CredentialsError, MarketError, MarketUnavailable, UnknownSymbol
 
@@ -201,3 +202,12 @@ def test_steps_are_read_in_every_way_ccxt_writes_them() -> None:
     linear = to_instrument(ticks, "x", "A/B:B", contract)
     assert (linear.tick, linear.lot, linear.min_notional, linear.active) == (0.5, 0.01, None, False)
     assert to_instrument(ticks, "x", "A/B:A", {**contract, "inverse": True}).lot is None
+
+
+def test_addresses_are_moved_to_another_server_with_their_paths() -> None:
+    urls = {"public": "https://api.x.com/api/v3", "sapi": {"v1": "https://{hostname}"}, "none": None}
+    assert moved(urls, "http://127.0.0.1:9") == {
+        "public": "http://127.0.0.1:9/api/v3",
+        "sapi": {"v1": "http://127.0.0.1:9"},
+        "none": None,
+    }

@@ -98,7 +98,7 @@ def test_the_newest_plan_is_counted_unless_another_is_named(config: Config, tmp_
         writer.put_trades(trade_rows([{"signal_id": int(number)} for number in ids]))
         writer.set_frontier("synthetic", "BTC/USDT:USDT", "15m", 1)
     assert "plan new (2 signals)" in analyze(Reader(path), config, None)
-    assert "plan old (1 signals)" in analyze(Reader(path), config, None, plan_hash="old")
+    assert "plan old (1 signal)" in analyze(Reader(path), config, None, plan_hash="old")
 
 
 def test_unjudged_signals_are_said_to_be_so(config: Config, tmp_path: Path) -> None:

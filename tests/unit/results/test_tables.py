@@ -60,7 +60,7 @@ def test_the_trades_table_is_newest_first_with_missing_times_where_nothing_happe
 
 def test_a_rate_below_enough_trades_is_words_and_not_a_figure() -> None:
     shown = {metric.label: metric for metric in metrics(summarize(many(29, 3)))}
-    for label in ("Win rate", "Expectancy", "Profit factor", "Break-even win rate", "Costs, share of gross profit"):
+    for label in ("Win rate", "Expectancy", "Profit factor", "Break-even rate", "Costs, share of gross profit"):
         assert shown[label].value == NOT_ENOUGH
         assert not shown[label].enough
     assert shown["Win rate"].detail == "29 closed, 30 needed"

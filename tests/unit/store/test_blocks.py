@@ -155,7 +155,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_blocks_equal_rows_after_any_history(tmp_path_factory: pytest.TempPathFactory, history: list[Any]) -> None:
     # The last two differ in taker volume alone.
     variants = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import apsw
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from core.errors import StoreError
 from core.store.reader import Reader
 from core.store.writer import Writer
-from tests.unit.store.samples import BTC, START_MS, signals, trades, walk
+from tests.unit.store.samples import BTC, START_MS, same, signals, trades, walk
 
 
 def test_nothing_of_a_failed_transaction_is_written(writer: Writer) -> None:
@@ -109,6 +110,23 @@ def test_a_reader_sees_the_state_before_while_a_transaction_is_open(writer: Writ
         writer.put_candles(*BTC, walk(200), START_MS)
         assert len(reader.candles(*BTC)) == 100
     assert len(reader.candles(*BTC)) == 200
+
+
+def test_one_question_sees_one_state_although_it_takes_several_statements(writer: Writer, path: Path) -> None:
+    candles = walk(3_000)
+    writer.put_candles(*BTC, candles, START_MS)
+
+    def change_meanwhile(_cursor: object, statement: str, _values: object) -> bool:
+        if statement.startswith("SELECT data"):
+            other = apsw.Connection(str(path))
+            other.execute("DELETE FROM candle_block")
+            other.close()
+        return True
+
+    writer._connection.exec_trace = change_meanwhile
+    assert same(writer.reader.candles(*BTC), candles)
+    writer._connection.exec_trace = None
+    assert same(writer.reader.candles(*BTC), candles)
 
 
 def test_a_closed_writer_undoes_what_was_open(writer: Writer, reader: Reader) -> None:
