@@ -1,4 +1,7 @@
-"""`python -m core COMMAND` is `trader COMMAND`."""
+"""`python -m core COMMAND` is `trader COMMAND`.
+
+The law: it hands over and decides nothing.
+"""
 
 import sys
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,7 +120,7 @@ def open_market(config: Config, reader: Reader) -> Market:
         return ReplayMarket(
             make_tape(made.world, config.symbols, made.start_ms, made.days, made.seed, made.p_star),
             exchange.id,
-            start_ms=max(made.start_ms, _resumed_ms(reader, exchange.id)),
+            start_ms=max(made.start_ms, _resumed_ms(reader, exchange.id, config.symbols)),
             speed=made.speed,
             step_ms=timeframe_ms(made.step),
             synthetic=True,
@@ -132,7 +132,7 @@ def open_market(config: Config, reader: Reader) -> Market:
         return ReplayMarket(
             _tape(config),
             played.as_,
-            start_ms=max(played.start_ms or 0, _resumed_ms(reader, played.as_)),
+            start_ms=max(played.start_ms or 0, _resumed_ms(reader, played.as_, config.symbols)),
             end_ms=played.end_ms,
             speed=played.speed,
             step_ms=timeframe_ms(played.step),
@@ -181,6 +181,7 @@ def refresh(desk: Desk, source: ConfigSource) -> tuple[Desk, Reload]:
     """Read the configuration again: a desk built from it where it changed and holds, else the old one."""
     reload = source.reload()
     if not reload.changed:
+        desk.symbols = _followed(desk.config, desk.writer, desk.exchange)  # one may have been paused meanwhile
         return desk, reload
     try:
         return _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log), reload
@@ -207,14 +208,13 @@ def _assemble(
     config: Config, market: Market, writer: Writer, notifiers: dict[str, Notifier], log: logging.Logger
 ) -> Desk:
     costs = build_costs(config)
-    off = set(writer.reader.symbols_off(market.exchange)["symbol"])
     return Desk(
         config=config,
         market=market,
         writer=writer,
         reader=writer.reader,
         exchange=market.exchange,
-        symbols=[symbol for symbol in config.symbols if symbol not in off],
+        symbols=_followed(config, writer, market.exchange),
         setups=build_setups(config, costs),
         exit_policy=build_exit_policy(config),
         costs=costs,
@@ -222,6 +222,12 @@ def _assemble(
         notifiers=notifiers,
         log=log,
     )
+
+
+def _followed(config: Config, writer: Writer, exchange: str) -> list[str]:
+    """Return the configured symbols that are not switched off."""
+    off = set(writer.reader.symbols_off(exchange)["symbol"])
+    return [symbol for symbol in config.symbols if symbol not in off]
 
 
 def _tape(config: Config) -> Tape:
@@ -253,8 +259,8 @@ def _stored_tape(reader: Reader, config: Config) -> Tape:
     )
 
 
-def _resumed_ms(reader: Reader, exchange: str) -> int:
-    """Return the time up to which the database already holds an exchange's minutes; 0 when it holds none."""
+def _resumed_ms(reader: Reader, exchange: str, symbols: Sequence[str]) -> int:
+    """Return the time up to which the database already holds the minutes of some symbols; 0 when it holds none."""
     series = reader.series()
-    mine = series[(series["exchange"] == exchange) & (series["timeframe"] == "1m")]
+    mine = series[(series["exchange"] == exchange) & (series["timeframe"] == "1m") & series["symbol"].isin(symbols)]
     return int(mine["frontier_ms"].min()) if len(mine) else 0

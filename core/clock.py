@@ -33,7 +33,7 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 _UNIT_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-_TIMEFRAME = re.compile(r"^([1-9][0-9]{0,3})([mhdw])$")
+_TIMEFRAME = re.compile(r"([1-9][0-9]{0,3})([mhdw])")
 
 
 def timeframe_ms(timeframe: str) -> int:
@@ -59,7 +59,7 @@ def timeframe_ms(timeframe: str) -> int:
     >>> timeframe_ms("15m")
     900000
     """
-    match = _TIMEFRAME.match(timeframe)
+    match = _TIMEFRAME.fullmatch(timeframe)
     if not match:
         raise UsageError(f"timeframe '{timeframe}': expected a number and m, h, d or w, such as 15m")
     return int(match[1]) * _UNIT_MS[match[2]]
@@ -99,7 +99,7 @@ def parse_time(text: str) -> int:
     1672531200000
     """
     text = text.strip()
-    if text.isdigit() and len(text) >= 12:
+    if text.isdecimal() and len(text) >= 12:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -141,7 +141,10 @@ def format_duration(ms: int) -> str:
 
 
 def wall_now_ms() -> int:
-    """Return the machine's wall clock, UTC milliseconds. For markets only."""
+    """Return the machine's wall clock, UTC milliseconds.
+
+    For markets, and for the viewer to say how old what it shows is; nothing is decided on it anywhere else.
+    """
     return time.time_ns() // 1_000_000
 
 

@@ -18,7 +18,6 @@ __all__ = ["njit"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
-_CORE = Path(__file__).parent
 _SHELVES = ("indicators", "execution", "setups", "adapters/markets")
 
 
@@ -28,13 +27,14 @@ def njit(kernel: Kernel) -> Kernel:
     return compiled
 
 
-def _cache_folder() -> Path | None:
+def _cache_folder(core: Path) -> Path | None:
     """Return the folder for today's text, without those of other days; None where it cannot be written."""
     digest = hashlib.sha256(numba.__version__.encode())
+    digest.update(Path(__file__).read_bytes())  # how kernels are compiled
     for shelf in _SHELVES:
-        for path in sorted((_CORE / shelf).glob("*.py")):
-            digest.update(path.read_bytes())
-    home = _CORE / "__pycache__"
+        for path in sorted((core / shelf).glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    home = core / "__pycache__"
     folder = home / f"kernels-{digest.hexdigest()[:12]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +46,6 @@ def _cache_folder() -> Path | None:
     return folder
 
 
-_folder = _cache_folder()
+_folder = _cache_folder(Path(__file__).parent)
 if _folder is not None:
     numba.config.CACHE_DIR = str(_folder)

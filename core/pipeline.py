@@ -24,7 +24,7 @@ from core.execution.runs import Run
 from core.gate import PASSED, decide
 from core.ports import ExitPolicy, Setup
 from core.risk.sizing import RiskRules, size_positions
-from core.schema import SIGNALS, Candles, FloatArray, Instrument, conform, empty_frame
+from core.schema import DECISIONS, SIGNALS, Candles, FloatArray, Instrument, conform, empty_frame
 
 __all__ = ["ENGINE_VERSION", "Limits", "ScanRules", "plan_hash", "scan", "simulate", "take"]
 
@@ -111,9 +111,9 @@ def scan(
         Columns `schema.DECISIONS`, row by row beside `signals`.
     """
     found = setup.find(candles, instrument, timeframe, first)
-    decisions = decide(len(found), rules.meta_enabled)
     if found.empty:
-        return empty_frame(SIGNALS), decisions
+        return empty_frame(SIGNALS), empty_frame(DECISIONS)
+    decisions = decide(len(found), rules.meta_enabled)
     n = len(found)
     sizes = size_positions(
         found["entry"].to_numpy(), found["sl"].to_numpy(), rules.risk, instrument.lot, instrument.min_notional
@@ -202,7 +202,7 @@ def take(rows: pd.DataFrame, limits: Limits | None = None) -> pd.DataFrame:
         signal_id, exit_policy, taken (0 | 1), blocked_by (``""`` or what refused a passed candidate), in
         the order of decision.
     """
-    ordered = rows.sort_values(["decided_ms", "symbol", "timeframe", "key"], kind="stable")
+    ordered = rows.sort_values(["decided_ms", "symbol", "timeframe", "key", "exit_policy"], kind="stable")
     passed = ordered["verdict"].isin(list(PASSED)).to_numpy()
     sized = (ordered["position_notional"] > 0).to_numpy()
     blocked = np.where(passed & ~sized, BELOW_MINIMUM, "").astype(object)

@@ -112,6 +112,18 @@ class Notifier(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Return when messages can be delivered as far as one can tell without sending any.
+
+        Raises
+        ------
+        NotifierUnavailable
+            Not now; retrying can help.
+        CredentialsError
+            Never, with this token.
+        """
+        ...
+
     async def close(self) -> None:
         """Release connections."""
         ...

@@ -7,23 +7,41 @@ Nothing heavier than argparse is imported until a command runs, so `--help` answ
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
+import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import NoReturn
+
+from core.errors import TraderError, nearest
 
 __all__ = ["main"]
 
 USAGE = 64
 INTERRUPTED = 130
+_DATE = "a date or time such as 2024-01-31T12:00, UTC"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Argparse with the engine's exit code for wrong usage."""
+    """Argparse with the engine's exit code for wrong usage, and the name that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and end with exit code 64."""
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(USAGE)
+
+    def refuse(self, unknown: str) -> NoReturn:
+        """Say that an argument is not one of this command's, and which comes near."""
+        if not unknown.startswith("-"):
+            self.error(f"unexpected argument '{unknown}'")
+        name = unknown.split("=")[0]
+        valid = sorted({*re.findall(r"--[\w-]+", self.format_usage()), "--help"})
+        self.error(f"unknown option '{name}'; {nearest(name, valid)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,15 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 a check failed; 2 configuration; 3 already running; 4 database; 5 model; 6 credentials;
         7 market; 8 input file; 9 disk; 64 wrong usage; 130 interrupted.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parsed(sys.argv[1:] if argv is None else argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    from core.errors import TraderError
-
     try:
-        return command(arguments)
+        with _terminated_as_interrupted():
+            return command(arguments)
     except KeyboardInterrupt:
+        if arguments.name == "run" and not arguments.once:
+            return 0  # a signal is how a scheduler ends, also while it starts
         print("interrupted: what was committed stays, the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; without this Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TraderError, OSError) as error:
         if arguments.debug:
             raise
@@ -59,18 +82,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C while inside, so that a command that is ended still closes what it opened."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the command and its arguments; end with exit code 64 where they are none."""
+    parser = _parser()
+    first = argv[0] if argv else ""
+    if first not in (*_HOME, "-h", "--help"):
+        what = f"unknown command '{first}'" if first and not first.startswith("-") else "name a command first"
+        parser.error(f"{what}; {nearest(first, _HOME)}")
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        arguments.parser.refuse(unknown[0])
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trader", description="A crypto signal engine that tells the truth about its own signals.")
+    parser = _Parser(
+        prog="trader",
+        description="A crypto signal engine that tells the truth about its own signals.",
+        epilog="trader COMMAND --help shows the options of a command; docs and README.md show how they go together.",
+    )
     commands = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
 
     def add(name: str, text: str, examples: str = "") -> argparse.ArgumentParser:
         made = commands.add_parser(
-            name, help=text, description=text, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text,
+            description=text,
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
-        made.add_argument("--config", default="config.yaml", metavar="FILE", help="configuration (config.yaml)")
-        made.add_argument("--profile", metavar="NAME", help="lay config.NAME.yaml over it, such as demo")
-        made.add_argument("--debug", action="store_true", help="show tracebacks and debug lines")
-        made.set_defaults(command=lambda arguments: _run(name, arguments))
+        made.add_argument("--config", default="config.yaml", metavar="FILE", help="the configuration (config.yaml)")
+        made.add_argument("--profile", metavar="NAME", help="lay config.NAME.yaml over it, such as demo (none)")
+        made.add_argument("--debug", action="store_true", help="show tracebacks and debug lines (off)")
+        made.set_defaults(command=lambda arguments: _run(name, arguments), parser=made)
         return made
 
     _add_data_commands(add)
@@ -87,6 +149,7 @@ _HOME = {
     "scan-signals": "engine",
     "retro-scan": "engine",
     "analyze-results": "engine",
+    "stress": "engine",
     "demo": "demo",
     "maintain": "care",
     "config": "care",
@@ -106,7 +169,7 @@ Add = Callable[..., argparse.ArgumentParser]
 
 def _add_data_commands(add: Add) -> None:
     made = add("init-db", "Create the database, or bring it up to this version (a back-up is made first).")
-    made.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    made.add_argument("--dry-run", action="store_true", help="only say what would be done (off)")
 
     add("db-inspect", "Count and measure what the database holds: rows, ranges, gaps, sizes.")
 
@@ -116,22 +179,22 @@ def _add_data_commands(add: Add) -> None:
         "examples:\n  trader download-data --start 2024-01-01\n"
         "  trader download-data --import candles/ --exchange binance\n  trader download-data --export out/",
     )
-    made.add_argument("--start", metavar="DATE", help="from here (backfill.start_date)")
-    made.add_argument("--end", metavar="DATE", help="up to here (now)")
+    made.add_argument("--start", metavar="DATE", help=f"from here, {_DATE} (backfill.start_date)")
+    made.add_argument("--end", metavar="DATE", help=f"up to here, {_DATE} (now)")
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument(
-        "--import", dest="source", metavar="PATH", help="read Parquet, CSV or zipped CSV, a file or folder"
+        "--import", dest="source", metavar="PATH", help="read Parquet, CSV or zipped CSV, a file or folder (none)"
     )
-    made.add_argument("--symbol", metavar="SYMBOL", help="whose candles the imported file holds")
+    made.add_argument("--symbol", metavar="SYMBOL", help="whose candles the imported file holds (told from its name)")
     made.add_argument("--exchange", metavar="ID", help="record imported candles under this exchange (exchange.id)")
-    made.add_argument("--export", dest="target", metavar="FOLDER", help="write one Parquet file a symbol")
-    made.add_argument("--timeframe", default="1m", metavar="TF", help="what to export (1m)")
-    made.add_argument("--force", action="store_true", help="overwrite exported files")
+    made.add_argument("--export", dest="target", metavar="FOLDER", help="write one Parquet file a symbol (none)")
+    made.add_argument("--timeframe", metavar="TF", help="what to export (1m)")
+    made.add_argument("--force", action="store_true", help="overwrite exported files (off)")
 
 
 def _add_scan_commands(add: Add) -> None:
     made = add("run", "Run the engine: sync, resample, execute and scan each minute, and send alerts.")
-    made.add_argument("--once", action="store_true", help="one full cycle, then exit")
+    made.add_argument("--once", action="store_true", help="one full cycle, then exit (off)")
 
     add("scan-signals", "Resample, execute and scan what is stored, once, without asking the exchange.")
 
@@ -140,11 +203,15 @@ def _add_scan_commands(add: Add) -> None:
         "Fill in signals and trades over stored candles; running it again changes nothing.",
         "example:\n  trader retro-scan --start 2023-01-01 --end 2023-04-01 --timeframes 15m 1h 4h",
     )
-    made.add_argument("--start", metavar="DATE", help="first close (the first stored candle)")
-    made.add_argument("--end", metavar="DATE", help="last close (the newest stored candle)")
+    made.add_argument("--start", metavar="DATE", help=f"first close, {_DATE} (the first stored candle)")
+    made.add_argument("--end", metavar="DATE", help=f"last close, {_DATE} (the newest stored candle)")
     made.add_argument("--stride", type=_positive, default=1, metavar="N", help="keep every N-th candle of the grid (1)")
     made.add_argument(
-        "--limit-per-pair", type=_positive, default=0, metavar="N", help="keep the newest N per symbol and timeframe"
+        "--limit-per-pair",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="keep the newest N signals per symbol and timeframe (all)",
     )
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all configured)")
@@ -153,9 +220,31 @@ def _add_scan_commands(add: Add) -> None:
     made.add_argument("--out", default="equity.csv", metavar="FILE", help="where the equity curve goes (equity.csv)")
     made.add_argument("--exit-policy", metavar="ID", help="whose trades to count (the newest)")
 
+    _add_stress_command(add)
+
     made = add("demo", "Build a synthetic market, scan its past, then run the live engine over the days after it.")
     made.add_argument(
-        "--seconds", type=_positive, default=100, metavar="S", help="about how long the live part takes (100)"
+        "--seconds", type=_positive, default=100, metavar="S", help="about how long the live part takes, seconds (100)"
+    )
+
+
+def _add_stress_command(add: Add) -> None:
+    made = add(
+        "stress",
+        "Play the trades on record again under other assumptions about fills, costs and delays; nothing is stored.",
+        "variants: conservative optimistic touch through costs-X delay-MINUTES together\n"
+        "examples:\n  trader stress --timeframes 1h 4h\n  trader stress --variants costs-2 delay-30 together",
+    )
+    made.add_argument("--start", metavar="DATE", help=f"candidates decided from here on, {_DATE} (the first)")
+    made.add_argument("--end", metavar="DATE", help=f"candidates decided before, {_DATE} (the last)")
+    made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all on record)")
+    made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all on record)")
+    made.add_argument("--exit-policy", metavar="ID", help="whose trades to play again (the newest)")
+    made.add_argument(
+        "--variants",
+        nargs="+",
+        metavar="NAME",
+        help="what to assume (conservative optimistic through costs-1.5 delay-1 delay-2 delay-5 delay-15 together)",
     )
 
 
@@ -163,11 +252,20 @@ def _add_care_commands(add: Add) -> None:
     add("maintain", "Checkpoint the write-ahead log and give free pages back.")
 
     made = add("config", "Check the configuration, or show it with secrets hidden.")
-    made.add_argument("action", choices=["check", "show"])
+    made.add_argument("action", type=_one_of("check", "show"), metavar="ACTION", help="check or show")
 
     made = add("symbols", "List the symbols, or pause and resume following one.")
-    made.add_argument("action", choices=["list", "pause", "resume"])
-    made.add_argument("symbol", nargs="?", metavar="SYMBOL")
+    made.add_argument("action", type=_one_of("list", "pause", "resume"), metavar="ACTION", help="list, pause or resume")
+    made.add_argument("symbol", nargs="?", metavar="SYMBOL", help="such as BTC/USDT:USDT")
+
+
+def _one_of(*valid: str) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        if text not in valid:
+            raise argparse.ArgumentTypeError(f"'{text}' is not known; {nearest(text, valid)}")
+        return text
+
+    return checked
 
 
 def _positive(text: str) -> int:

@@ -42,10 +42,15 @@ def log_to_stderr(config: Config, debug: bool) -> logging.Logger:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(config))
     root = logging.getLogger()
+    for before in root.handlers:
+        if isinstance(before, RotatingFileHandler):
+            before.close()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else config.app.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A log that cannot be written (a full disk) must not fill standard error with tracebacks.
+    logging.raiseExceptions = debug
     hide_secrets(config)
     return logging.getLogger("trader")
 

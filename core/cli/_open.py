@@ -1,4 +1,7 @@
-"""What commands share: the configuration and the desk."""
+"""What commands share: the configuration and the desk.
+
+The law: whatever a command opens is closed behind it, also when it fails.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,15 @@ from pathlib import Path
 
 from core import app
 from core.cli._log import log_to_stderr
+from core.clock import parse_time
 from core.config import Config, ConfigSource, config_warnings
-from core.errors import UsageError, nearest
+from core.errors import StoreError, UsageError, nearest
 from core.jobs._desk import Desk
+from core.store.connection import CREATE_COMMAND
 
-__all__ = ["chosen", "close", "database", "desk_of", "source_of"]
+__all__ = ["chosen", "close", "database", "desk_of", "source_of", "span"]
+
+_LATEST_MS = parse_time("2100-01-01")
 
 
 def source_of(arguments: argparse.Namespace) -> ConfigSource:
@@ -33,7 +40,9 @@ def database(config: Config) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def desk_of(arguments: argparse.Namespace, offline: bool = False, exchange: str = "") -> AsyncIterator[Desk]:
+async def desk_of(
+    arguments: argparse.Namespace, offline: bool = False, exchange: str = "", creates: bool = False
+) -> AsyncIterator[Desk]:
     """Open a desk for one command and close all of it behind.
 
     Parameters
@@ -43,8 +52,19 @@ async def desk_of(arguments: argparse.Namespace, offline: bool = False, exchange
         With a market that is never asked.
     exchange : str
         Record rows under this exchange instead of the configured one; offline only.
+    creates : bool
+        Create the database where there is none: for commands that fill it.
+
+    Raises
+    ------
+    StoreError
+        There is no database, and this command only makes sense on one.
     """
     source = source_of(arguments)
+    path = database(source.current)
+    if not creates and not path.exists():
+        # Most often app.db_path or the profile is not the one that was meant: an empty database would hide that.
+        raise StoreError(f"database {path} does not exist; create it with `{CREATE_COMMAND}`")
     market = app.offline_market(source.current, exchange) if offline else None
     desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
@@ -71,3 +91,29 @@ def chosen(asked: list[str] | None, known: Sequence[str], what: str) -> list[str
         if name not in known:
             raise UsageError(f"{what} '{name}' is not in the configuration; {nearest(name, known)}")
     return asked or list(known)
+
+
+def span(arguments: argparse.Namespace) -> tuple[int | None, int | None]:
+    """Return `--start` and `--end` in UTC milliseconds, None where not given.
+
+    Raises
+    ------
+    UsageError
+        One is no moment, or the first is not before the second.
+    """
+    start_ms, end_ms = _moment("--start", arguments.start), _moment("--end", arguments.end)
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise UsageError(f"--start {arguments.start} is not before --end {arguments.end}")
+    return start_ms, end_ms
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment_ms = parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+    if not 0 <= moment_ms < _LATEST_MS:
+        raise UsageError(f"{option} {text}: expected a moment from 1970 to 2099")
+    return moment_ms

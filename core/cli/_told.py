@@ -1,22 +1,26 @@
-"""What a failed command says, in one line, and the exit code that goes with it."""
+"""What a command says when it fails, in one line, and the exit code that goes with it.
+
+The law: the line names what failed and how to mend it; the same failure ends with the same code.
+"""
 
 from __future__ import annotations
 
-import errno
+import sys
+from collections.abc import Sequence
 
 from core.errors import DiskError, TraderError
+from core.jobs._desk import Report
 
-__all__ = ["told"]
-
-_DISK = {
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES", "EPERM")
-    if hasattr(errno, name)  # Windows knows no quota
-}
+__all__ = ["ended", "told"]
 
 
 def told(error: TraderError | OSError) -> tuple[str, int]:
     """Return the one line and the exit code of an error.
+
+    Notes
+    -----
+    What the network raises arrives as the engine's own errors, so an `OSError` is a file's: a disk that is full,
+    a folder that is missing or not writable.
 
     Examples
     --------
@@ -27,5 +31,40 @@ def told(error: TraderError | OSError) -> tuple[str, int]:
     if isinstance(error, TraderError):
         return " ".join(str(error).split()), error.exit_code
     where = f"{error.filename}: " if error.filename else ""
-    code = DiskError.exit_code if error.errno in _DISK else TraderError.exit_code
-    return f"{where}{error.strerror or error}", code
+    mend = "check that the folder exists, is writable and has space left"
+    return f"{where}{error.strerror or error}; {mend}", DiskError.exit_code
+
+
+def ended(*reports: Report, shown: bool = False) -> int:
+    """Say how jobs ended, and return the command's exit code.
+
+    Parameters
+    ----------
+    *reports : Report
+        In the order they ran.
+    shown : bool
+        Their counts and problems were logged already: only the one line about a failure is left to say.
+
+    Returns
+    -------
+    int
+        0, or the exit code of the first that failed.
+    """
+    failed = [report for report in reports if not report.ok]
+    for report in () if shown else reports:
+        print(report.counted())
+        if report.ok:
+            _each(report.problems)
+    if not failed:
+        return 0
+    problems = [f"{report.job}: {line}" for report in failed for line in report.problems]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    print(f"error: {' '.join(problems[0].split())}{more}", file=sys.stderr)
+    if not shown:
+        _each(problems[1:], "  ")
+    return failed[0].exit_code
+
+
+def _each(lines: Sequence[str], indent: str = "  ") -> None:
+    for line in lines:
+        print(f"{indent}{line}")

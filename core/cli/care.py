@@ -1,4 +1,7 @@
-"""Commands that look after the engine: maintain, config, symbols."""
+"""Commands that look after the engine: maintain, config, symbols.
+
+The law: they change nothing but what they name.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import asyncio
 import sys
 
 from core.cli._open import chosen, desk_of, source_of
+from core.cli._told import ended
 from core.config import config_hash, config_to_yaml, redacted
 from core.errors import UsageError
 from core.jobs import maintain as maintain_job
@@ -19,8 +23,7 @@ def maintain(arguments: argparse.Namespace) -> int:
 
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
-            print(await maintain_job.run(desk, desk.market.now_ms()))
-            return 0
+            return ended(await maintain_job.run(desk, desk.market.now_ms()))
 
     return asyncio.run(work())
 
@@ -38,7 +41,7 @@ def config(arguments: argparse.Namespace) -> int:
 def symbols(arguments: argparse.Namespace) -> int:
     """List the symbols, or pause and resume one."""
     if arguments.action != "list" and not arguments.symbol:
-        raise UsageError(f"symbols {arguments.action}: name the symbol")
+        raise UsageError(f"symbols {arguments.action}: name the symbol, such as BTC/USDT:USDT")
 
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:

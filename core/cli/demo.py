@@ -21,12 +21,14 @@ from core.cli._open import close, database, source_of
 from core.cli.engine import only_one, refreshed
 from core.clock import DAY_MS, format_ms, monotonic_s
 from core.config import ConfigSource
+from core.errors import ConfigError, StoreError
 from core.jobs import resample, retro
 from core.jobs._desk import Desk, Report
 from core.jobs.analyze import analyze
 from core.jobs.schedule import Schedule
 from core.jobs.transfer import import_rows
 from core.schema import Candles, FloatArray
+from core.store.reader import Reader
 
 __all__ = ["demo"]
 
@@ -40,9 +42,25 @@ def demo(arguments: argparse.Namespace) -> int:
     source = source_of(arguments)
     path = database(source.current)
     with only_one(path):
+        _refuse_real(source, path)
         for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             old.unlink(missing_ok=True)
         return asyncio.run(_demo(arguments, source, path))
+
+
+def _refuse_real(source: ConfigSource, path: Path) -> None:
+    """Make sure that what the demo replaces is a demo's."""
+    exchange = source.current.exchange.id
+    if exchange != "synthetic":
+        raise ConfigError(f"exchange.id = {exchange}: the demo plays a synthetic market; try --profile demo")
+    if not path.exists() or not path.stat().st_size:
+        return
+    held = set(Reader(path).series()["exchange"]) - {"synthetic"}
+    if held:
+        raise StoreError(
+            f"database {path}: holds candles of {', '.join(sorted(held))}, and the demo replaces its database; "
+            "name another file in app.db_path of its profile"
+        )
 
 
 async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path) -> int:

@@ -1,4 +1,7 @@
-"""Commands that decide and play: run, scan-signals, retro-scan, analyze-results."""
+"""Commands that decide and play: run, scan-signals, retro-scan, analyze-results, stress.
+
+The law: a command opens a desk, calls the jobs the scheduler calls, and prints what they report.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,25 @@ from tqdm import tqdm
 
 from core import app
 from core.cli._log import hide_secrets, log_to_files
-from core.cli._open import chosen, close, database, desk_of, source_of
-from core.clock import format_ms, parse_time
+from core.cli._open import chosen, close, database, desk_of, source_of, span
+from core.cli._told import ended
+from core.clock import format_ms
 from core.config import ConfigSource
-from core.errors import AlreadyRunning, UsageError
+from core.errors import AlreadyRunning, CredentialsError, NotifierError, StoreError
 from core.jobs import execute, resample, retro, scan
 from core.jobs._desk import Desk, Report
 from core.jobs.schedule import Schedule
 from core.store.reader import Reader
 
-__all__ = ["analyze_results", "retro_scan", "run", "scan_signals"]
+__all__ = ["analyze_results", "retro_scan", "run", "scan_signals", "stress"]
 
 END_OF_TIME_MS = 2**62
+_BROKEN = "configuration error"
+# What was opened with the process: the database, the log, the market and the messengers.
+_AT_START = (
+    *("app.data_dir", "app.db_path", "app.log_", "exchange.", "notify.console", "notify.telegram.enabled"),
+    *("notify.telegram.bot_token", "notify.telegram.chat_id", "notify.telegram.base_url"),
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,24 +56,46 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
         log.info("%s, %d symbols, %s: started", kind, len(desk.symbols), " ".join(desk.config.timeframes))
         log.info("no model is in force: signals are UNGATED, proposed by the rule and filtered by nothing")
         schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle=partial(_tell, desk))
+        checking = asyncio.create_task(_check_channels(desk))
         if arguments.once:
             reports = await schedule.once()
-            return 0 if all(report.ok for report in reports) else 1
+            await checking
+            if not reports:
+                log.info("the tape has ended: there is nothing left to play")
+            return ended(*reports, shown=True)
         await schedule.run()
+        checking.cancel()
         log.info("stopped after %d cycles", schedule.cycles)
         return 0
     finally:
         await close(desk)
 
 
+async def _check_channels(desk: Desk) -> None:
+    """Say at the start which messengers cannot be used; alerts for them wait, and nothing else does."""
+    for notifier in desk.notifiers.values():
+        try:
+            await notifier.check()
+        except (NotifierError, CredentialsError) as error:
+            desk.log.error("%s; the engine goes on and its alerts wait", error)
+
+
 def refreshed(desk: Desk, source: ConfigSource) -> Desk:
     """Read the configuration again and return the desk to go on with; say what changed."""
     after, reload = app.refresh(desk, source)
     if reload.error:
-        desk.log.error("configuration kept as it was: %s", reload.error)
-    elif reload.changed:
+        if reload.error != desk.memory.get(_BROKEN):  # once, not every minute until it is mended
+            desk.log.error("configuration kept as it was: %s", reload.error)
+        desk.memory[_BROKEN] = reload.error
+        return after
+    if desk.memory.pop(_BROKEN, None) and not reload.changed:
+        desk.log.info("configuration mended: the one in force is the one in the file")
+    if reload.changed:
         hide_secrets(after.config)
         desk.log.info("configuration changed: %s", "; ".join(reload.diff))
+        waiting = [line.split(":")[0] for line in reload.diff if line.startswith(_AT_START)]
+        if waiting:
+            desk.log.warning("%s: used from the next start on", ", ".join(waiting))
     return after
 
 
@@ -87,11 +119,15 @@ def only_one(path: Path) -> Iterator[None]:
     try:
         with FileLock(str(path) + ".lock", timeout=0):
             pid_file.write_text(str(os.getpid()), encoding="ascii")
-            yield
-            pid_file.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                pid_file.unlink(missing_ok=True)
     except Timeout as error:
         pid = pid_file.read_text(encoding="ascii").strip() if pid_file.is_file() else "unknown"
-        raise AlreadyRunning(f"{path}: another scheduler (pid {pid}) is running on this database") from error
+        raise AlreadyRunning(
+            f"{path}: another scheduler (pid {pid}) is running on this database; end it first"
+        ) from error
 
 
 def scan_signals(arguments: argparse.Namespace) -> int:
@@ -100,33 +136,29 @@ def scan_signals(arguments: argparse.Namespace) -> int:
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
             now_ms = desk.market.now_ms()
-            for stage in (resample.run, execute.run, scan.run):
-                print(await stage(desk, now_ms))
-            return 0
+            return ended(*[await stage(desk, now_ms) for stage in (resample.run, execute.run, scan.run)])
 
     return asyncio.run(work())
 
 
 def retro_scan(arguments: argparse.Namespace) -> int:
     """Fill in signals and trades over stored candles."""
-    start_ms = parse_time(arguments.start) if arguments.start else 0
-    end_ms = parse_time(arguments.end) if arguments.end else END_OF_TIME_MS
-    if start_ms >= end_ms:
-        raise UsageError(f"--start {arguments.start} is not before --end {arguments.end}")
+    start_ms, end_ms = span(arguments)
 
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
             request = retro.RetroRequest(
-                start_ms=start_ms,
-                end_ms=end_ms,
+                start_ms=start_ms or 0,
+                end_ms=END_OF_TIME_MS if end_ms is None else end_ms,
                 symbols=chosen(arguments.symbols, list(desk.config.symbols), "symbol"),
                 timeframes=chosen(arguments.timeframes, list(desk.config.timeframes), "timeframe"),
                 stride=arguments.stride,
                 limit_per_pair=arguments.limit_per_pair,
             )
+            _expect_candles(desk, request)
             now_ms = desk.market.now_ms()
             await resample.run(desk, now_ms)
-            with tqdm(unit="part", desc="retro scan", dynamic_ncols=True) as bar:
+            with tqdm(unit="part", desc="retro scan", dynamic_ncols=True, disable=None) as bar:
 
                 def progress(done: int, total: int, symbol: str) -> None:
                     bar.total = total
@@ -134,10 +166,18 @@ def retro_scan(arguments: argparse.Namespace) -> int:
                     bar.update(done - bar.n)
 
                 report = await retro.run(desk, now_ms, request, progress)
-            print(report)
-            return 0 if report.ok else 1
+            return ended(report)
 
     return asyncio.run(work())
+
+
+def _expect_candles(desk: Desk, request: retro.RetroRequest) -> None:
+    base = desk.config.data.base_timeframe
+    if all(desk.reader.first_ms(desk.exchange, symbol, base) is None for symbol in request.symbols):
+        raise StoreError(
+            f"database {desk.reader.path}: holds no {base} candle of {desk.exchange} to scan; "
+            "fetch or import some with `python download_data.py`"
+        )
 
 
 def analyze_results(arguments: argparse.Namespace) -> int:
@@ -147,4 +187,31 @@ def analyze_results(arguments: argparse.Namespace) -> int:
     source = source_of(arguments)
     reader = Reader(database(source.current))
     print(analyze(reader, source.current, Path(arguments.out), exit_policy=arguments.exit_policy))
+    return 0
+
+
+def stress(arguments: argparse.Namespace) -> int:
+    """Print the results under other assumptions, side by side."""
+    from core.jobs.stress import StressRequest, stress_text
+    from core.results.variants import VARIANTS
+
+    start_ms, end_ms = span(arguments)
+    request = StressRequest(
+        symbols=arguments.symbols or (),
+        timeframes=arguments.timeframes or (),
+        start_ms=start_ms,
+        end_ms=end_ms,
+        exit_policy=arguments.exit_policy,
+        variants=arguments.variants or VARIANTS,
+    )
+    reader = Reader(database(source_of(arguments).current))
+    with tqdm(unit="part", desc="stress", dynamic_ncols=True, disable=None) as bar:
+
+        def progress(done: int, total: int, symbol: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(symbol, refresh=False)
+            bar.update(done - bar.n)
+
+        text = stress_text(reader, request, progress)
+    print(text)
     return 0

@@ -14,7 +14,7 @@ def main() -> None:
 
     from core.dashboard import results, signals_candles
 
-    st.set_page_config(page_title="Trader AI", page_icon="📈", layout="wide")
+    st.set_page_config(page_title="Trader AI", page_icon="📈", layout="wide", initial_sidebar_state=240)
     pages = [
         st.Page(
             signals_candles.page,

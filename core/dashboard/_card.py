@@ -16,6 +16,7 @@ from core.dashboard._columns import EVENT_COLUMNS
 from core.dashboard._overlay import levels, price_text
 from core.dashboard._shared import View
 from core.dashboard._source import events_of
+from core.results._phrases import FILL_DIGITS, decimal
 from core.results.words import in_r, in_signed_percent, in_usd
 
 __all__ = ["event_table", "signal_card"]
@@ -27,6 +28,7 @@ VERDICTS = {
     "ABSTAIN": "The gate did not judge it, and so let nothing pass.",
     "UNGATED": "No model was in force, so it was not judged.",
 }
+ORIGINS = {"live": "live, as it happened", "retro": "retro, found in stored candles afterwards"}
 STATUSES = {
     "PENDING": "Waiting for the entry to fill.",
     "OPEN": "In the market.",
@@ -94,21 +96,22 @@ def _head(signal: pd.Series, zone: str) -> None:
         f"#### #{int(signal['id'])} {str(signal['direction']).upper()} {signal['symbol']} {signal['timeframe']} "
         f":{colour}-badge[{verdict}]"
     )
-    reason = f" Reason: {signal['reason']}." if signal["reason"] else ""
+    reason = f" Reason: {signal['reason']}." if signal["reason"] and verdict != "UNGATED" else ""
     st.caption(
-        f"{signal['setup']}, decided {format_ms(int(signal['decided_ms']), zone)}, {signal['origin']}. "
-        f"{VERDICTS.get(verdict, '')}{reason}"
+        f"{signal['setup']}, decided {format_ms(int(signal['decided_ms']), zone)}, "
+        f"{ORIGINS.get(str(signal['origin']), signal['origin'])}. {VERDICTS.get(verdict, '')}{reason}"
     )
     if int(signal["in_sample"]):
         st.warning("In sample: the model that judged it had seen its outcome. Left out of Results.")
 
 
 def _levels(signal: pd.Series) -> None:
-    named = levels(signal)
-    for column, (name, price, _) in zip(st.columns(len(named)), named, strict=True):
-        away = 100.0 * (price - float(signal["entry"])) / float(signal["entry"])
-        column.caption(name if name == "Entry" else f"{name} ({away:+.2f} %)")
-        column.code(price_text(price), language=None)
+    with st.container(horizontal=True):
+        for name, price, _ in levels(signal):
+            away = 100.0 * (price - float(signal["entry"])) / float(signal["entry"])
+            with st.container(gap="xxsmall"):
+                st.caption(name if name == "Entry" else f"{name} ({away:+.2f} %)")
+                st.code(price_text(price), language=None)
 
 
 def _plan(signal: pd.Series, zone: str) -> None:
@@ -140,16 +143,14 @@ def _trade(trade: pd.Series, verdict: str, zone: str) -> None:
         lines.append(("Ended by", f"{trade['exit_reason']}: {ENDS.get(str(trade['exit_reason']), '')}"))
     lines.append(("In the account", _in_account(trade, verdict)))
     if int(trade["opened_ms"]):
-        lines.append(
-            ("Filled", f"{price_text(float(trade['fill_price']))} at {format_ms(int(trade['opened_ms']), zone)}")
-        )
+        lines.append(("Filled", f"{_fill_text(trade['fill_price'])} at {format_ms(int(trade['opened_ms']), zone)}"))
         lines.append(("Result", _result(trade)))
-        lines.append(("Of which", _costs(trade)))
+        lines.append(("Costs", _costs(trade)))
         reach = f"best {in_signed_percent(float(trade['mfe_pct']))}, worst {in_signed_percent(float(trade['mae_pct']))}"
-        lines.append(("On the way", reach))
+        lines.append(("Furthest moves", reach))
     if int(trade["closed_ms"]) and int(trade["opened_ms"]):
         held = format_duration(int(trade["known_ms"]) - int(trade["opened_ms"]))
-        lines.append(("Left", f"{price_text(float(trade['exit_price']))} on average, after {held}"))
+        lines.append(("Left", f"{_fill_text(trade['exit_price'])} on average, after {held}"))
     if int(trade["ambiguous"]):
         lines.append(("Ambiguous", "one minute touched both stop and target; their order is not known"))
     st.markdown("**Trade**")
@@ -167,38 +168,58 @@ def _in_account(trade: pd.Series, verdict: str) -> str:
 def _result(trade: pd.Series) -> str:
     told = f"{in_r(float(trade['r_multiple']))}, {in_signed_percent(float(trade['pnl_pct']))}"
     if trade["status"] == "OPEN":
-        return f"{told} so far"
+        return f"{told} realised so far; what is still held is not counted"
     return f"{told}, {in_usd(float(trade['pnl_usd']))} at equal stakes"
 
 
 def _costs(trade: pd.Series) -> str:
     gross, fees, funding = (float(trade[name]) for name in ("gross_pct", "fees_pct", "funding_pct"))
-    return f"{in_signed_percent(gross)} before costs, fees {fees:.3f} %, funding {funding:+.3f} %"
+    return f"fees {fees:.3f} %, funding {funding:.3f} %; {in_signed_percent(gross)} before them"
+
+
+def _fill_text(price: float) -> str:
+    """Write a price that carries slippage, whose further digits mean nothing."""
+    return decimal(float(price), FILL_DIGITS)
 
 
 def _pairs(lines: list[tuple[str, str]]) -> None:
-    st.table(dict(lines), border="horizontal")
+    # A unit never stands alone at the start of a line.
+    st.table({name: told.replace(" %", "\u00a0%") for name, told in lines}, border="horizontal")
 
 
 def event_table(events: pd.DataFrame) -> pd.DataFrame:
-    """Return what happened to a trade in words, in order.
+    """Return what happened to a trade in words, in order; settlements without anything between them are one line.
 
     Parameters
     ----------
     events : pandas.DataFrame
         Columns `schema.TRADE_EVENTS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns time (UTC, of the first of a run), what, price, share (percent), fee, rate (percent, the sum of a run)
+        and source.
     """
-    return pd.DataFrame(
-        {
-            "time": pd.to_datetime(events["ts_ms"], unit="ms", utc=True),
-            "what": [HAPPENED.get(kind, kind) for kind in events["kind"]],
-            "price": [price_text(float(price)) for price in events["price"]],
-            "share": 100.0 * events["fraction"],
-            "fee": events["fee_pct"],
-            "rate": events["rate_pct"],
-            "source": events["source"],
-        }
-    )
+    settled = events["kind"] == "FUNDING"
+    run = (~settled | (events["source"] != events["source"].shift()) | ~settled.shift(fill_value=False)).cumsum()
+    lines = []
+    for _, part in events.groupby(run, sort=True):
+        first = part.iloc[0]
+        funding = first["kind"] == "FUNDING"
+        words = HAPPENED.get(str(first["kind"]), str(first["kind"]))
+        lines.append(
+            {
+                "time": pd.Timestamp(int(first["ts_ms"]), unit="ms", tz="UTC"),
+                "what": words if len(part) == 1 else f"{words} {len(part)} times from here",
+                "price": "" if funding else _fill_text(first["price"]),
+                "share": 100.0 * float(first["fraction"]),
+                "fee": math.nan if funding else float(first["fee_pct"]),
+                "rate": float(part["rate_pct"].sum()) if funding else math.nan,
+                "source": str(first["source"]),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def _events(view: View, signal: pd.Series, policy: str) -> None:
@@ -212,5 +233,6 @@ def _events(view: View, signal: pd.Series, policy: str) -> None:
         hide_index=True,
         placeholder="",
         column_config=EVENT_COLUMNS,
+        height="content",
     )
     st.caption(f"Played on one-minute candles under exit policy `{policy}`.")

@@ -24,6 +24,7 @@ __all__ = [
     "GOOD",
     "GRID_LINE",
     "LEG",
+    "LEGEND",
     "NEUTRAL",
     "UP",
     "Axis",
@@ -38,8 +39,11 @@ Option = dict[str, Any]
 BACKGROUND = "#0E1117"
 UP, DOWN = "#56B4E9", "#E69F00"
 GOOD, BAD, NEUTRAL, LEG = "#009E73", "#D55E00", "#E6E9EF", "#CC79A7"
-_PLAIN, _TAGGED = 84, 132  # pixels at the right: for prices, and for the tags of levels
+_PLAIN, _TAGGED = 72, 104  # pixels at the right: for prices, and for the tags of levels
+_LEFT, _LABEL = 12, 68  # pixels: at the left, and the width of a label of the axis of time
 GRID_LINE, FAINT = "#232A36", "#9AA4B5"
+# One line whatever the width: on a phone it is leafed through instead of growing into the chart.
+LEGEND: Option = {"type": "scroll", "top": 2, "right": 12, "itemWidth": 16, "itemHeight": 9, "itemGap": 14}
 
 
 def moment_labels(ts_ms: Any, step_ms: int) -> list[str]:
@@ -52,7 +56,15 @@ def zoom(axes: list[int], start: int) -> list[Option]:
     """Return the zoom of a chart: wheel and slider, from `start` percent to the end, always the same."""
     return [
         {"type": "inside", "xAxisIndex": axes, "start": start, "end": 100},
-        {"type": "slider", "xAxisIndex": axes, "start": start, "end": 100, "bottom": 8, "height": 22},
+        {
+            "type": "slider",
+            "xAxisIndex": axes,
+            "start": start,
+            "end": 100,
+            "bottom": 8,
+            "height": 22,
+            "showDetail": False,
+        },
     ]
 
 
@@ -116,12 +128,13 @@ def _price_axes(right: int) -> Option:
     hidden: Option = {"show": False}
     line: Option = {"lineStyle": {"color": GRID_LINE}}
     # Both panes keep the same width whatever their labels need, or a candle would not stand above its volume.
-    place: Option = {"left": 12, "right": right, "containLabel": False, "outerBoundsMode": "none"}
-    ends: Option = {"alignMinLabel": "left", "alignMaxLabel": "right"}
+    place: Option = {"left": _LEFT, "right": right, "containLabel": False, "outerBoundsMode": "none"}
+    # A label stands to the right of its tick, date above hour: at either end of the axis there is room for it.
+    label: Option = {"align": "left", "width": _LABEL, "overflow": "break", "lineHeight": 14, "hideOverlap": True}
     return {
         "grid": [
-            {**place, "top": 36, "height": "64%"},
-            {**place, "top": "78%", "height": "10%"},
+            {**place, "top": 40, "bottom": 156},
+            {**place, "height": 56, "bottom": 84},
         ],
         "xAxis": [
             {"type": "category", "boundaryGap": True, "axisLine": line, "axisTick": hidden, "axisLabel": hidden},
@@ -131,7 +144,7 @@ def _price_axes(right: int) -> Option:
                 "boundaryGap": True,
                 "axisLine": line,
                 "axisTick": hidden,
-                "axisLabel": ends,
+                "axisLabel": label,
             },
         ],
         "yAxis": [
@@ -172,7 +185,7 @@ def candle_chart(
     return {
         **_price_axes(_TAGGED if overlay else _PLAIN),
         "animation": False,
-        "legend": {"top": 4, "left": 12, "data": _legend(overlay)},
+        "legend": {**LEGEND, "left": _LEFT, "data": _legend(overlay)},
         "dataset": {"source": _candle_frame(candles, axis)},
         "visualMap": {
             "show": False,
@@ -210,7 +223,8 @@ def candle_chart(
 
 
 def _legend(overlay: list[Option]) -> list[str]:
-    return ["Price", "Long signal", "Short signal", *(str(item["name"]) for item in overlay)]
+    """Name what is not named beside the axis, as the levels are."""
+    return ["Long signal", "Short signal", *(str(item["name"]) for item in overlay if "markLine" not in item)]
 
 
 def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame) -> list[Option]:

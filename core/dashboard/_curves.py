@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS
-from core.dashboard._charts import BAD, FAINT, GRID_LINE, NEUTRAL, UP, Option, zoom
+from core.dashboard._charts import BAD, FAINT, GRID_LINE, LEGEND, NEUTRAL, UP, Option, zoom
 from core.results.equity import Curve
 
 __all__ = ["curve_chart", "interval_chart"]
@@ -49,7 +49,7 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
             {**place, "top": 32, "height": "52%"},
             {**place, "top": "66%", "height": "18%"},
         ],
-        "legend": {"top": 0, "left": 12},
+        "legend": {**LEGEND, "left": 8},
         "xAxis": [
             {"type": "time", "axisLabel": {"show": False}, "axisLine": line},
             {"type": "time", "gridIndex": 1, "axisLine": line},
@@ -93,9 +93,9 @@ def interval_chart(table: pd.DataFrame) -> Option:
         spans += [[float(low), group], [float(high), group], ["-", "-"]]
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 24, "top": 28, "bottom": 32, "containLabel": True},
-        "legend": {"top": 0, "left": 8},
-        "xAxis": {"type": "value", "name": "R", "splitLine": {"lineStyle": {"color": GRID_LINE}}},
+        "grid": {"left": 8, "right": 24, "top": 32, "bottom": 8, "containLabel": True},
+        "legend": {**LEGEND, "left": 4},
+        "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": GRID_LINE}}},
         "yAxis": {"type": "category", "data": groups, "axisTick": {"show": False}},
         "tooltip": {"trigger": "item", "valueFormatter": "%.2f"},
         "series": [
@@ -116,7 +116,7 @@ def interval_chart(table: pd.DataFrame) -> Option:
             },
             {
                 "type": "scatter",
-                "name": "Expectancy",
+                "name": "Expectancy, R",
                 "data": means,
                 "symbolSize": 11,
                 "itemStyle": {"color": UP},

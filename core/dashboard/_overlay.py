@@ -46,8 +46,8 @@ def levels(signal: pd.Series) -> list[tuple[str, float, str]]:
     named = [
         ("Entry", signal["entry"], NEUTRAL),
         ("Stop", signal["sl"], BAD),
-        ("Target 1", signal["tp1"], GOOD),
-        ("Target 2", signal["tp2"], GOOD),
+        ("TP1", signal["tp1"], GOOD),
+        ("TP2", signal["tp2"], GOOD),
     ]
     return [(name, float(price), colour) for name, price, colour in named if math.isfinite(price)]
 

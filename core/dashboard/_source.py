@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +16,7 @@ import streamlit as st
 from core.config import load_config
 from core.errors import TraderError
 from core.results.rows import SIGNAL_COLUMNS, newest_policy, result_rows
-from core.schema import Candles
+from core.schema import SIGNALS, Candles
 from core.store.reader import Reader
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "heads_of",
     "newest_signals",
     "policies_of",
+    "recorded_policies",
     "rows_of",
     "series_of",
     "signal_of",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _KEPT_S = 600  # an answer nobody asks for any more leaves memory after this many seconds
-_HEAD_COLUMNS = ["id", *SIGNAL_COLUMNS]
+_LISTED_COLUMNS = [name for name in SIGNALS if name not in ("plan", "rationale")]
 TAPES = ("replay", "synthetic")
 
 
@@ -150,20 +150,24 @@ def synthetic(snapshot: Snapshot, exchange: str) -> bool:
 def newest_signals(
     snapshot: Snapshot, exchange: str, symbol: str | None, timeframe: str | None, limit: int
 ) -> pd.DataFrame:
-    """Return the newest signals, newest first, of one series or of all."""
-    only: dict[str, Any] = {"symbol": symbol, "timeframe": timeframe}
-    chosen = {name: value for name, value in only.items() if value is not None}
-    found = Reader(Path(snapshot.path)).signals(exchange=exchange, limit=limit, **chosen)
-    return found.sort_values(["decided_ms", "id"], ascending=False, kind="stable").reset_index(drop=True)
+    """Return the newest signals, newest first, of one series or of all, without their long texts."""
+    reader = Reader(Path(snapshot.path))
+    return reader.signals(exchange=exchange, symbol=symbol, timeframe=timeframe, limit=limit, columns=_LISTED_COLUMNS)
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
 def signals_between(
     snapshot: Snapshot, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int
 ) -> pd.DataFrame:
-    """Return the signals of a series decided in ``[start_ms, end_ms)``."""
-    reader = Reader(Path(snapshot.path))
-    return reader.signals(exchange=exchange, symbol=symbol, timeframe=timeframe, start_ms=start_ms, end_ms=end_ms)
+    """Return candle and direction of the signals of a series decided in ``[start_ms, end_ms)``."""
+    return Reader(Path(snapshot.path)).signals(
+        exchange=exchange,
+        symbol=symbol,
+        timeframe=timeframe,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        columns=["ts_ms", "direction"],
+    )
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=16, show_spinner=False)
@@ -206,7 +210,7 @@ def exchanges_of(snapshot: Snapshot) -> list[str]:
     """Return the exchanges that have rows, the one with the newest signal first."""
     reader = Reader(Path(snapshot.path))
     names = sorted(reader.series()["exchange"].unique())
-    newest = reader.signals(limit=1)
+    newest = reader.signals(limit=1, columns=["exchange"])
     first = [str(name) for name in newest["exchange"]]
     return first + [str(name) for name in names if name not in first]
 
@@ -214,14 +218,20 @@ def exchanges_of(snapshot: Snapshot) -> list[str]:
 @st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
 def heads_of(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
     """Return every signal of an exchange without its long texts."""
-    return Reader(Path(snapshot.path)).signals(exchange=exchange)[_HEAD_COLUMNS]
+    return Reader(Path(snapshot.path)).signals(exchange=exchange, columns=["id", *SIGNAL_COLUMNS])
+
+
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
+def recorded_policies(snapshot: Snapshot) -> list[str]:
+    """Return every exit policy on record, the first recorded first."""
+    return list(Reader(Path(snapshot.path)).exit_policies())
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
 def policies_of(snapshot: Snapshot, exchange: str) -> list[str]:
     """Return the exit policies that have trades on an exchange, the newest first."""
-    trades = Reader(Path(snapshot.path)).trades(exchange=exchange)
-    newest = newest_policy(trades)
+    trades = Reader(Path(snapshot.path)).trades(exchange=exchange, columns=["signal_id", "exit_policy"])
+    newest = newest_policy(trades, recorded_policies(snapshot))
     return [newest, *sorted(set(trades["exit_policy"]) - {newest})] if newest else []
 
 

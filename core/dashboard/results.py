@@ -11,20 +11,20 @@ import streamlit as st
 
 from core.clock import format_ms
 from core.dashboard._charts import GOOD, UP
-from core.dashboard._columns import EXIT_COLUMNS, GROUP_COLUMNS, TRADE_COLUMNS
+from core.dashboard._columns import EXIT_COLUMNS, GROUP_COLUMNS, TRADE_COLUMNS, yes_or_no
 from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._shared import View, empty_state, show
 from core.dashboard._source import heads_of, policies_of, rows_of
 from core.results.equity import account_curve, equal_stake_curve, equity_frame
-from core.results.metrics import Metric, account_metrics, conclusion, counted, metrics, stake_metrics
+from core.results.metrics import NOT_ENOUGH, Metric, account_metrics, conclusion, counted, metrics, stake_metrics
 from core.results.rows import closed_rows, plan_table, taken_rows
 from core.results.statistics import Summary, summarize
 from core.results.tables import BREAKDOWNS, breakdown, exit_reason_table, trades_table
+from core.results.words import in_percent, in_r, span
 
 __all__ = ["page"]
 
 _HOLD_S = 60.0  # counting every trade anew takes seconds after some years of them
-_TILES_A_ROW = 3
 _HEADLINES = 6  # the first figures stand as tiles, the others in the table below them
 
 
@@ -103,10 +103,10 @@ def _choose(view: View, heads: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def _tile(metric: Metric) -> None:
-    value = metric.value if metric.enough else ":gray[not enough data]"
-    st.caption(metric.label, help=metric.explanation)
-    st.markdown(f"### {value}" if metric.enough else f"##### {value}")
-    st.caption(metric.detail.replace(", n = ", "  \nn = "))
+    with st.container(gap="xxsmall"):
+        st.caption(metric.label, help=metric.explanation)
+        st.markdown(f"### {metric.value}" if metric.enough else f"##### :gray[{metric.value}]")
+        st.caption(metric.detail.replace(", n = ", "  \nn = "))
 
 
 def _side_by_side(everything: Summary, taken: Summary) -> None:
@@ -119,10 +119,9 @@ def _side_by_side(everything: Summary, taken: Summary) -> None:
         with column, st.container(border=True):
             st.subheader(title, anchor=False)
             st.caption(text)
-            for first in range(0, _HEADLINES, _TILES_A_ROW):
-                for place, metric in zip(st.columns(_TILES_A_ROW), shown[first : first + _TILES_A_ROW], strict=False):
-                    with place:
-                        _tile(metric)
+            with st.container(horizontal=True):
+                for metric in shown[:_HEADLINES]:
+                    _tile(metric)
     with st.expander("Every figure, and what it means"):
         st.dataframe(
             pd.DataFrame(
@@ -188,14 +187,36 @@ def _captions(shown: list[Metric]) -> None:
         st.caption(f"{metric.label}: {metric.value}, {metric.detail}", help=metric.explanation)
 
 
+def _exit_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table for reading: shares in percent, and no money where no trade was ever open."""
+    shown = table.copy()
+    shown[["share", "win_rate"]] *= 100.0
+    shown[["total_r", "pnl_usd"]] = shown[["total_r", "pnl_usd"]].mask(shown["win_rate"].isna())
+    return shown
+
+
 def _exits(rows: pd.DataFrame) -> None:
     st.subheader("How they ended", anchor=False)
     st.dataframe(
-        exit_reason_table(rows),
+        _exit_lines(exit_reason_table(rows)),
         hide_index=True,
         placeholder="",
         column_config=EXIT_COLUMNS,
     )
+
+
+def _group_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table for reading: figures with their intervals, or that there is not enough for them."""
+    lines = []
+    for row in table.to_dict("records"):
+        line = {"group": row["group"], "n": row["n"], "weeks": row["weeks"], "win_rate": NOT_ENOUGH, "win_span": ""}
+        line |= {"expectancy_r": NOT_ENOUGH, "r_span": "", "pnl_usd": row["pnl_usd"]}
+        if row["enough"]:
+            line |= {"win_rate": in_percent(row["win_rate"]), "expectancy_r": in_r(row["expectancy_r"])}
+            line["win_span"] = span(in_percent(row["win_low"]), in_percent(row["win_high"]))
+            line["r_span"] = span(in_r(row["r_low"]), in_r(row["r_high"]))
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def _groups(rows: pd.DataFrame) -> None:
@@ -213,20 +234,15 @@ def _groups(rows: pd.DataFrame) -> None:
     if table.empty:
         st.info("No closed trade yet.")
         return
-    thin = table["enough"] == 0
-    shown = table.drop(columns="enough").copy()
-    figures = ["win_rate", "win_low", "win_high", "expectancy_r", "r_low", "r_high"]
-    shown[figures] = shown[figures].mask(thin)
-    if thin.any():
-        shown["note"] = ["not enough data" if few else "" for few in thin]
-    if (~thin).any():
+    enough = int(table["enough"].sum())
+    if enough:
         st.echarts_chart(
             interval_chart(table),
-            height=96 + 34 * int((~thin).sum()),
+            height=72 + 34 * enough,
             key=f"groups-{by}",
             alt="Expectancy of each group with its interval",
         )
-    st.dataframe(shown, hide_index=True, placeholder="", column_config=GROUP_COLUMNS)
+    st.dataframe(_group_lines(table), hide_index=True, placeholder="", column_config=GROUP_COLUMNS)
     st.caption(
         "Intervals are 95 % and hold for one group looked at by itself. The best of many groups looks good by chance: "
         "of twenty without any edge, one is expected outside its interval."
@@ -240,7 +256,9 @@ def _trades(rows: pd.DataFrame) -> None:
     )
     chosen = {"All": rows, "Taken": taken_rows(rows), "Closed": closed_rows(rows)}[str(only)]
     table = trades_table(chosen)
-    st.dataframe(table, hide_index=True, placeholder="", height=420, column_config=TRADE_COLUMNS)
+    shown = [name for name in TRADE_COLUMNS if name != "blocked_by" or (table["blocked_by"] != "").any()]
+    told = table.assign(taken=yes_or_no(table["taken"]), ambiguous=yes_or_no(table["ambiguous"]))
+    st.dataframe(told, hide_index=True, placeholder="", height=420, column_config=TRADE_COLUMNS, column_order=shown)
     st.download_button(
         "Trades as CSV",
         data=lambda: table.to_csv(index=False),

@@ -13,13 +13,14 @@ import streamlit as st
 from core.clock import format_ms, timeframe_ms
 from core.dashboard._card import signal_card
 from core.dashboard._charts import Axis, candle_chart
-from core.dashboard._columns import SIGNAL_COLUMNS
+from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
 from core.dashboard._overlay import plan_leg, plan_overlay
 from core.dashboard._shared import View, empty_state, show
 from core.dashboard._source import (
     candles_of,
     events_of,
     newest_signals,
+    recorded_policies,
     series_of,
     signal_of,
     signals_between,
@@ -55,7 +56,7 @@ def _body(view: View) -> None:
     trades = pd.DataFrame()
     if picked is not None:
         trades = trades_of(view.snapshot, (int(picked["id"]),))
-        policy = _choose_policy(trades)
+        policy = _choose_policy(trades, recorded_policies(view.snapshot))
     _chart(view, symbol, timeframe, window, picked, trades, policy)
     if picked is None:
         st.caption("Choose a signal above to see its levels, the leg it came from and what became of it.")
@@ -92,14 +93,14 @@ def _controls(view: View) -> tuple[str, str, int]:
     newest = newest_signals(view.snapshot, view.exchange, None, None, 1)
     symbols = sorted(series["symbol"].unique())
     first = newest["symbol"].iloc[0] if len(newest) else symbols[0]
-    left, middle, right = st.columns([3, 3, 2])
+    row = st.container(horizontal=True)
     _remember("symbol", symbols, first if first in symbols else symbols[0])
-    symbol = left.selectbox("Symbol", symbols, key="symbol", on_change=_let_go)
+    symbol = row.selectbox("Symbol", symbols, key="symbol", on_change=_let_go)
     timeframes = sorted(series.loc[series["symbol"] == symbol, "timeframe"].unique(), key=timeframe_ms)
     wanted = newest["timeframe"].iloc[0] if len(newest) else "15m"
     _remember("timeframe", timeframes, wanted if wanted in timeframes else timeframes[-1])
-    timeframe = middle.selectbox("Timeframe", timeframes, key="timeframe", on_change=_let_go)
-    window = right.selectbox("Candles", _WINDOWS, index=1, key="window", help="How many of the newest are read.")
+    timeframe = row.selectbox("Timeframe", timeframes, key="timeframe", on_change=_let_go)
+    window = row.selectbox("Candles", _WINDOWS, index=1, key="window", help="How many of the newest are read.")
     st.query_params["symbol"], st.query_params["timeframe"] = str(symbol), str(timeframe)
     return str(symbol), str(timeframe), int(window)
 
@@ -142,11 +143,11 @@ def _list_and_choice(view: View, symbol: str, timeframe: str, picked: pd.Series 
     return listed
 
 
-def _choose_policy(trades: pd.DataFrame) -> str:
+def _choose_policy(trades: pd.DataFrame, recorded: list[str]) -> str:
     policies = sorted(trades["exit_policy"].unique())
     if len(policies) < 2:
         return policies[0] if policies else ""
-    newest = policies.index(newest_policy(trades))
+    newest = policies.index(newest_policy(trades, recorded))
     return str(st.selectbox("Played under exit policy", policies, index=newest, key="card_policy"))
 
 
@@ -233,21 +234,29 @@ def _table(view: View, listed: pd.DataFrame, picked: pd.Series | None) -> None:
     rows = [ids.index(number)] if number in ids else []
     key = f"table-{scope}-{number}-{ids[0]}"
     st.dataframe(
-        _lines(listed, trades),
+        _lines(listed, trades, recorded_policies(view.snapshot)),
         hide_index=True,
         key=key,
         on_select=lambda: _take_row(ids, key),
         selection_mode="single-row",
         selection_default={"selection": {"rows": rows}},
         column_config=SIGNAL_COLUMNS,
+        column_order=_shown_columns(listed, scope == "All series"),
         placeholder="",
         height=min(420, 38 + 35 * len(listed)),
     )
     st.caption(f"The newest {len(listed)}, by the time of decision. Choose a row to see it on the chart.")
 
 
-def _lines(listed: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
-    mine = trades[trades["exit_policy"] == newest_policy(trades)]
+def _shown_columns(listed: pd.DataFrame, every_series: bool) -> list[str]:
+    """Leave out what says the same in every row: the series of a single one, a model's view where there is none."""
+    same = set() if every_series else {"symbol", "timeframe"}
+    same |= {name for name in ("ml_p", "ev_pct") if listed[name].isna().all()}
+    return [name for name in SIGNAL_COLUMNS if name not in same]
+
+
+def _lines(listed: pd.DataFrame, trades: pd.DataFrame, recorded: list[str]) -> pd.DataFrame:
+    mine = trades[trades["exit_policy"] == newest_policy(trades, recorded)]
     joined = listed.merge(mine, left_on="id", right_on="signal_id", how="left")
     return pd.DataFrame(
         {
@@ -257,10 +266,10 @@ def _lines(listed: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
             "timeframe": joined["timeframe"],
             "direction": joined["direction"],
             "verdict": joined["verdict"],
-            "taken": joined["taken"] == 1,
+            "taken": yes_or_no(joined["taken"] == 1),
             "status": joined["status"],
             "exit_reason": joined["exit_reason"],
-            "r_multiple": joined["r_multiple"].where(joined["status"].isin(["OPEN", "CLOSED"])),
+            "r_multiple": joined["r_multiple"].where(joined["status"] == "CLOSED"),
             "confidence": joined["confidence"],
             "ml_p": joined["ml_p"],
             "ev_pct": joined["ev_pct"],

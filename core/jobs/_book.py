@@ -34,16 +34,17 @@ def instrument_of(desk: Desk, symbol: str) -> Instrument:
     known: dict[str, Instrument] = desk.memory.setdefault("instruments", {})
     if symbol not in known:
         known.update(desk.reader.instruments(desk.exchange))
-    return known.setdefault(symbol, Instrument(desk.exchange, symbol))
+    return known.get(symbol) or Instrument(desk.exchange, symbol)
 
 
 def policy_id(desk: Desk) -> str:
-    """Return the identity of the exit, execution and cost parameters in force, recorded in the store."""
+    """Return the identity of the exit, execution and cost parameters in force, recorded in the store.
+
+    It is recorded each time: the transaction that did so the last time may have been taken back.
+    """
     now = identity.exit_policy_id(desk.exit_policy, desk.rules, desk.costs)
-    if desk.memory.get("exit_policy") != now:
-        params = identity.exit_policy_params(desk.exit_policy, desk.rules, desk.costs)
-        desk.writer.put_exit_policy(now, desk.exit_policy.name, params)
-        desk.memory["exit_policy"] = now
+    params = identity.exit_policy_params(desk.exit_policy, desk.rules, desk.costs)
+    desk.writer.put_exit_policy(now, desk.exit_policy.name, params)
     return now
 
 
@@ -53,9 +54,21 @@ def begin(desk: Desk, signals: pd.DataFrame) -> pd.DataFrame:
 
 
 def join_signals(desk: Desk, trades: pd.DataFrame) -> pd.DataFrame:
-    """Return the signals of trades, row by row beside them."""
-    signals = desk.reader.signals(ids=sorted(set(trades["signal_id"].tolist())))
-    return signals.set_index("id", drop=False).loc[trades["signal_id"]].reset_index(drop=True)
+    """Return the signals of trades, row by row beside them.
+
+    Signals of unfinished trades are asked for every minute and never change: they are read once.
+    """
+    wanted = pd.Index(trades["signal_id"].unique())
+    known = desk.memory.get("signals")
+    if known is None:
+        known = desk.reader.signals(ids=wanted.tolist()).set_index("id", drop=False)
+    else:
+        lacking = wanted.difference(known.index)
+        if len(lacking):
+            read = desk.reader.signals(ids=lacking.tolist()).set_index("id", drop=False)
+            known = pd.concat([known[known.index.isin(wanted)], read])
+    desk.memory["signals"] = known
+    return known.loc[trades["signal_id"]].reset_index(drop=True)
 
 
 def playable_to(desk: Desk, symbol: str, now_ms: int) -> int:

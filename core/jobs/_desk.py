@@ -7,17 +7,19 @@ and keeps nothing between runs but `memory`, which can always be made again from
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.config import Config
+from core.errors import TraderError
 from core.execution.costs import CostModel
 from core.execution.rules import ExecutionRules
 from core.ports import ExitPolicy, Market, Notifier, Setup
 from core.store.reader import Reader
 from core.store.writer import Writer
 
-__all__ = ["Desk", "Report"]
+__all__ = ["Desk", "Report", "by_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,45 @@ class Report:
         Such as ``{"candles": 12}``.
     problems : tuple of str
         One whole line each.
+    exit_code : int
+        What a command ends with that ran only this job, where it is not `ok`; see `core.errors`.
     """
 
     job: str
     ok: bool = True
     counts: dict[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    exit_code: int = TraderError.exit_code
+
+    def counted(self) -> str:
+        """Return what was done, in one short line."""
+        told = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)
+        return f"{self.job}: {told or 'nothing to do'}"
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} {count}" for name, count in self.counts.items() if count)
-        return f"{self.job}: {told or 'nothing to do'}" + "".join(f"; {line}" for line in self.problems)
+        return self.counted() + "".join(f"; {line}" for line in self.problems)
+
+
+def by_reason(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return one line a reason, however many symbols share it.
+
+    Parameters
+    ----------
+    problems : iterable of (str, str)
+        Symbol and reason.
+
+    Examples
+    --------
+    >>> by_reason([("BTC/USDT", "no answer"), ("ETH/USDT", "no answer"), ("SOL/USDT", "not listed")])
+    ['BTC/USDT and 1 more: no answer', 'SOL/USDT: not listed']
+    """
+    symbols: dict[str, list[str]] = {}
+    for symbol, reason in problems:
+        symbols.setdefault(reason, []).append(symbol)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+        for reason, names in symbols.items()
+    ]
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ The law: the same functions count here and there, so the same trades give the sa
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,14 +24,15 @@ from core.results.metrics import (
     counted,
     metrics,
 )
-from core.results.rows import newest_policy, plan_table, result_rows, taken_rows
+from core.results.rows import SIGNAL_COLUMNS, newest_policy, plan_table, result_rows, taken_rows
 from core.results.statistics import summarize
 from core.results.tables import BREAKDOWNS, breakdown, exit_reason_table
-from core.results.words import in_percent, in_r, in_usd
+from core.results.words import in_percent, in_r, in_usd, span
 from core.store.reader import Reader
 
 __all__ = ["analyze"]
 
+_WIDTH = 100  # of a terminal; tables are narrower
 _SPLITS = ("timeframe", "symbol", "direction", "regime_trend", "regime_vol")
 _NOTHING = (
     "Scan the stored history: `python retro_scan.py --start 2024-01-01`; or start the engine: `python scheduler_run.py`"
@@ -73,11 +75,11 @@ def analyze(
     DiskError
         The file cannot be written.
     """
-    signals = reader.signals(limit=1)
+    signals = reader.signals(limit=1, columns=["exchange"])
     if signals.empty:
         return f"No signals yet. {_NOTHING}"
     exchange = _known("exchange", exchange, str(signals["exchange"].iloc[0]), reader.series()["exchange"])
-    signals = reader.signals(exchange=exchange)
+    signals = reader.signals(exchange=exchange, columns=["id", *SIGNAL_COLUMNS])
     if signals.empty:
         return f"No signals of {exchange} yet. {_NOTHING}"
     plans = plan_table(signals)
@@ -85,7 +87,8 @@ def analyze(
     trades = reader.trades(exchange=exchange)
     if trades.empty:
         return f"No trades of {exchange} yet. {_NOTHING}"
-    exit_policy = _known("exit policy", exit_policy, newest_policy(trades), trades["exit_policy"])
+    newest = newest_policy(trades, reader.exit_policies())
+    exit_policy = _known("exit policy", exit_policy, newest, trades["exit_policy"])
     of_plan = signals[signals["plan_hash"] == plan_hash]
     rows = result_rows(trades[trades["exit_policy"] == exit_policy], of_plan)
     lines = [f"{exchange}, plan {plan_hash} ({_signals(len(of_plan))}), exit policy {exit_policy}"]
@@ -95,7 +98,7 @@ def analyze(
         frame = equity_frame(rows, config.risk.capital_usd)
         _write_csv(out_path, frame)
         lines += ["", f"Equity: {out_path} ({len(frame):,} closed trades)"]
-    return "\n".join([*lines, "", DISCLAIMER])
+    return "\n".join([*lines, "", *_wrapped(DISCLAIMER)])
 
 
 def _warnings(signals: pd.DataFrame, generated: bool) -> list[str]:
@@ -117,16 +120,15 @@ def _known(what: str, asked: str | None, default: str, names: pd.Series | pd.Ind
 
 
 def _report(rows: pd.DataFrame, left_out: int, capital_usd: float, by: Sequence[str]) -> list[str]:
-    everything, taken = metrics(summarize(rows)), metrics(summarize(taken_rows(rows)))
-    figures = [["", "All candidates", "", "Taken", ""]]
-    for one, other in zip(everything, taken, strict=True):
-        figures.append([one.label, one.value, one.detail, other.value, other.detail])
-    lines = [counted(summarize(rows), left_out), "", conclusion(summarize(rows)), "", *_aligned(figures), ""]
-    for metric in account_metrics(account_curve(rows, capital_usd)):
-        lines.append(f"{metric.label}: {metric.value} ({metric.detail})")
-    lines += ["", "How they ended", *_aligned(_ends(rows))]
+    everything, taken = summarize(rows), summarize(taken_rows(rows))
+    lines = [*_wrapped(counted(everything, left_out)), "", *_wrapped(conclusion(everything))]
+    account = account_metrics(account_curve(rows, capital_usd))
+    for title, shown in (("All candidates", metrics(everything)), ("Taken", metrics(taken) + account)):
+        figures = [[metric.label, metric.value, metric.detail] for metric in shown]
+        lines += ["", title, *_aligned(figures, "<><")]
+    lines += ["", "How they ended", *_aligned(_ends(rows), "<>>>>")]
     for name in by:
-        lines += ["", f"By {BREAKDOWNS.get(name, name).lower()}", *_aligned(_groups(rows, name))]
+        lines += ["", f"By {BREAKDOWNS.get(name, name).lower()}", *_aligned(_groups(rows, name), "<>>>>>>")]
     return lines
 
 
@@ -134,7 +136,8 @@ def _ends(rows: pd.DataFrame) -> list[list[str]]:
     lines = [["Reason", "Count", "Share", "Mean", "Equal stakes"]]
     for row in exit_reason_table(rows).itertuples(index=False):
         share, mean = in_percent(float(row.share)), in_r(float(row.expectancy_r))  # type: ignore[arg-type]
-        lines.append([str(row.exit_reason), f"{row.n:,}", share, mean, in_usd(float(row.pnl_usd))])  # type: ignore[arg-type]
+        money = "-" if mean == "-" else in_usd(float(row.pnl_usd))  # type: ignore[arg-type]
+        lines.append([str(row.exit_reason), f"{row.n:,}", share, mean, money])
     return lines
 
 
@@ -144,15 +147,21 @@ def _groups(rows: pd.DataFrame, by: str) -> list[list[str]]:
         figures = [NOT_ENOUGH, "", "", ""]
         if row["enough"]:
             win, expectancy = in_percent(row["win_rate"]), in_r(row["expectancy_r"])
-            wins = f"{in_percent(row['win_low'])} to {in_percent(row['win_high'])}"
-            figures = [win, wins, expectancy, f"{in_r(row['r_low'])} to {in_r(row['r_high'])}"]
+            wins = span(in_percent(row["win_low"]), in_percent(row["win_high"]))
+            figures = [win, wins, expectancy, span(in_r(row["r_low"]), in_r(row["r_high"]))]
         lines.append([str(row["group"]), f"{row['n']:,}", *figures, in_usd(row["pnl_usd"])])
     return lines
 
 
-def _aligned(lines: list[list[str]]) -> list[str]:
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+def _aligned(lines: list[list[str]], sides: str) -> list[str]:
+    """Return lines of cells as columns, each to the left (``<``) or to the right (``>``)."""
+    widths = [max(len(line[place]) for line in lines) for place in range(len(sides))]
+    cells = [f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True)]
+    return ["  ".join(cells).format(*line).rstrip() for line in lines]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -81,16 +81,17 @@ async def run(desk: Desk, now_ms: int, start_ms: int | None = None, progress: Pr
     Report
         Counts of candles, symbols and minutes missing; one line a failure and a stretch that is missing. Missing
         minutes the market confirmed do not make it fail.
+
+    Raises
+    ------
+    MarketError
+        The market's list of symbols cannot be had, so there is no point in asking for candles.
     """
     step = timeframe_ms(desk.config.data.base_timeframe)
     first_ms = floor_to(history_start(desk, now_ms) if start_ms is None else start_ms, step)
     end_ms = floor_to(now_ms, step)
-    failures: list[str] = []
-    try:
-        instruments = await desk.market.load_markets()
-        desk.writer.put_instruments([instruments[symbol] for symbol in desk.symbols if symbol in instruments])
-    except MarketError as error:
-        failures.append(f"list of symbols: {error}")
+    instruments = await desk.market.load_markets()
+    desk.writer.put_instruments([instruments[symbol] for symbol in desk.symbols if symbol in instruments])
     symbols = list(desk.symbols)
     heads = {symbol: first_stored(desk, symbol) for symbol in symbols}
     meter = _Meter(_minutes_to_do(desk, symbols, heads, first_ms, end_ms), progress, monotonic_s())
@@ -105,11 +106,11 @@ async def run(desk: Desk, now_ms: int, start_ms: int | None = None, progress: Pr
             return await _fill_forward(desk, symbol, first_ms, end_ms, meter)
 
     told = await asyncio.gather(*(one(symbol) for symbol in symbols))
-    failures += [line for line in told if line]
+    failures = [line for line in told if line]
     missing = [_missing(desk, symbol) for symbol in symbols]
     lines = [line for _, found in missing for line in found]
     counts = {"candles": meter.candles, "symbols": len(symbols), "missing": sum(count for count, _ in missing)}
-    return Report("backfill", ok=not failures, counts=counts, problems=(*failures, *lines))
+    return Report("backfill", not failures, counts, (*failures, *lines), MarketError.exit_code)
 
 
 async def _fill_forward(desk: Desk, symbol: str, first_ms: int, end_ms: int, meter: _Meter) -> str | None:

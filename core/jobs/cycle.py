@@ -52,13 +52,16 @@ async def run(desk: Desk, now_ms: int, should_stop: Callable[[], bool] = lambda:
         try:
             report = await stage(desk, now_ms)
         except TraderError as error:
-            report = Report(name, ok=False, problems=(str(error),))
+            report = Report(name, ok=False, problems=(str(error),), exit_code=error.exit_code)
         reports.append(report)
         took_ms = round((monotonic_s() - began) * 1000)
         rows.append((name, now_ms, now_ms + took_ms, "ok" if report.ok else "failed", str(report)))
         for line in report.problems:
             desk.log.warning("%s: %s", name, line)
-    with desk.writer.transaction():
-        for row in rows:
-            desk.writer.put_job_run(*row)
+    try:
+        with desk.writer.transaction():
+            for row in rows:
+                desk.writer.put_job_run(*row)
+    except TraderError as error:  # the stages' own work is committed, or due again
+        desk.log.warning("job_runs: %s", error)
     return reports

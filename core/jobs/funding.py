@@ -13,7 +13,7 @@ import numpy as np
 
 from core.clock import HOUR_MS, MINUTE_MS
 from core.errors import CredentialsError, MarketError
-from core.jobs._desk import Desk, Report
+from core.jobs._desk import Desk, Report, by_reason
 from core.jobs._series import history_start
 from core.schema import FloatArray, perpetual
 
@@ -46,7 +46,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
     Returns
     -------
     Report
-        Count of settlements; one line a symbol that failed.
+        Count of settlements; one line a reason why symbols failed.
     """
     memory: Memory = desk.memory.setdefault("funding", Memory())
     due = [symbol for symbol in desk.symbols if perpetual(symbol) and _is_due(desk, memory, symbol, now_ms)]
@@ -54,11 +54,12 @@ async def run(desk: Desk, now_ms: int) -> Report:
         return Report("funding")
     start_ms = history_start(desk, now_ms)
     found = await asyncio.gather(*(_fetch(desk, memory, symbol, start_ms) for symbol in due))
-    problems, count = [], 0
+    problems: list[tuple[str, str]] = []
+    count = 0
     with desk.writer.transaction():
         for symbol, rows in zip(due, found, strict=True):
             if isinstance(rows, str):
-                problems.append(f"{symbol}: {rows}")
+                problems.append((symbol, rows))
                 _put_off(memory, symbol, now_ms)
             elif rows is None:
                 memory.without.add(symbol)
@@ -68,7 +69,8 @@ async def run(desk: Desk, now_ms: int) -> Report:
                 desk.writer.put_funding(desk.exchange, symbol, rows)
                 count += len(rows)
                 _settle(memory, symbol, rows)
-    return Report("funding", ok=not problems, counts={"settlements": count}, problems=tuple(problems))
+    lines = tuple(by_reason(problems))
+    return Report("funding", not lines, {"settlements": count}, lines, MarketError.exit_code)
 
 
 def _is_due(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> bool:

@@ -6,15 +6,38 @@ passed its end, and again when a candle inside it was revised, however long ago.
 
 from __future__ import annotations
 
-from core.clock import MINUTE_MS, floor_to, timeframe_ms
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from core.clock import DAY_MS, MINUTE_MS, floor_to, timeframe_ms
 from core.indicators.resample import resample
 from core.jobs._desk import Desk, Report
 
 __all__ = ["run"]
 
+CHUNK_MS = 32 * DAY_MS  # of minutes a transaction: under 20 000 derived candles, and memory that stays flat
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One symbol's derived candles of a stretch of time: by timeframe, from and to."""
+
+    symbol: str
+    buckets: dict[str, tuple[int, int]]
+    until_ms: int
+    mark: str | None  # the request to rebuild that was found, and what is left of it afterwards
+    mark_after: str
+
+    @property
+    def from_ms(self) -> int:
+        return min((start for start, _ in self.buckets.values()), default=self.until_ms)
+
 
 async def run(desk: Desk, now_ms: int) -> Report:
     """Bring every derived series of every symbol up to its base frontier.
+
+    After a start the last `data.resample.lookback_minutes` are made again without being asked, which
+    mends what a crash between two stages may have left; unchanged rows are not written.
 
     Parameters
     ----------
@@ -27,52 +50,81 @@ async def run(desk: Desk, now_ms: int) -> Report:
     Report
         Counts of candles written and revised.
     """
+    done: dict[tuple[str, str], int] = desk.memory.setdefault("resampled", {})
     written = revised = 0
-    with desk.writer.transaction():
-        for symbol in desk.symbols:
-            inserted, changed = resample_symbol(desk, symbol, now_ms)
-            written += inserted
-            revised += changed
+    for parts in _transactions(part for symbol in desk.symbols for part in _parts(desk, symbol, done)):
+        with desk.writer.transaction():
+            for part in parts:
+                inserted, changed = _write(desk, part, now_ms)
+                written += inserted
+                revised += changed
+        # Only now: what a failed transaction took back is due again.
+        done.update({(part.symbol, timeframe): end for part in parts for timeframe, (_, end) in part.buckets.items()})
     return Report("resample", counts={"candles": written, "revised": revised})
 
 
-def resample_symbol(desk: Desk, symbol: str, now_ms: int) -> tuple[int, int]:
-    """Bring the derived series of one symbol up to date; return candles inserted and revised.
+def _transactions(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
+    """Group parts, so that a minute of all symbols is one transaction and a year of one is several."""
+    group: list[_Part] = []
+    length_ms = 0
+    for part in parts:
+        if group and length_ms + part.until_ms - part.from_ms > CHUNK_MS:
+            yield group
+            group, length_ms = [], 0
+        group.append(part)
+        length_ms += part.until_ms - part.from_ms
+    if group:
+        yield group
 
-    After a start the last `data.resample.lookback_minutes` are made again without being asked, which
-    mends what a crash between two stages may have left; unchanged rows are not written.
-    """
-    base = desk.config.data.base_timeframe
-    frontier = desk.reader.frontier(desk.exchange, symbol, base)
-    if frontier is None:
-        return 0, 0
-    mark_name = f"rebuild:{desk.exchange}:{symbol}"
-    marked = desk.reader.meta(mark_name)
-    rebuild_ms = int(marked) if marked else None
-    seen: dict[tuple[str, str], int] = desk.memory.setdefault("resampled", {})
-    starts: dict[str, tuple[int, int]] = {}
-    for timeframe in desk.config.data.derived_timeframes:
-        step = timeframe_ms(timeframe)
-        end = floor_to(frontier, step)
-        done = seen.get((symbol, timeframe))
-        if done is None:
-            stored = desk.reader.frontier(desk.exchange, symbol, timeframe)
-            healed = desk.config.data.resample.lookback_minutes * MINUTE_MS
-            done = 0 if stored is None else max(0, stored - healed)
-        start = done if rebuild_ms is None else min(done, rebuild_ms)
-        if floor_to(start, step) < end:
-            starts[timeframe] = (floor_to(start, step), end)
-        seen[symbol, timeframe] = end
+
+def _parts(desk: Desk, symbol: str, done: dict[tuple[str, str], int]) -> Iterator[_Part]:
+    """Yield what is due of one symbol, in order of time."""
+    base = (desk.exchange, symbol, desk.config.data.base_timeframe)
+    frontier, mark = desk.reader.frontier(*base), desk.reader.meta(_mark_name(desk, symbol))
+    at = {
+        timeframe: _first_due(desk, symbol, timeframe, done, mark) for timeframe in desk.config.data.derived_timeframes
+    }
+    due = [timeframe for timeframe, start in at.items() if start + timeframe_ms(timeframe) <= (frontier or 0)]
+    if frontier is None or not (due or mark):
+        return
+    oldest = desk.reader.first_ms(*base) or 0
+    at = {timeframe: max(start, floor_to(oldest, timeframe_ms(timeframe))) for timeframe, start in at.items()}
+    until = min(at.values(), default=frontier)
+    while until < frontier or mark:
+        until = min(until + CHUNK_MS, frontier)
+        ends = {timeframe: floor_to(until, timeframe_ms(timeframe)) for timeframe in at}
+        left = str(until) if mark and until < frontier else ""
+        yield _Part(symbol, {name: (at[name], ends[name]) for name in at if at[name] < ends[name]}, until, mark, left)
+        at = {timeframe: max(start, ends[timeframe]) for timeframe, start in at.items()}
+        mark = left
+
+
+def _first_due(desk: Desk, symbol: str, timeframe: str, done: dict[tuple[str, str], int], mark: str | None) -> int:
+    """Return the bucket from which a derived series is to be made."""
+    start = done.get((symbol, timeframe))
+    if start is None:
+        stored = desk.reader.frontier(desk.exchange, symbol, timeframe)
+        start = max(0, (stored or 0) - desk.config.data.resample.lookback_minutes * MINUTE_MS)
+    return floor_to(min(start, int(mark)) if mark else start, timeframe_ms(timeframe))
+
+
+def _write(desk: Desk, part: _Part, now_ms: int) -> tuple[int, int]:
+    """Make the candles of a part; return how many are new and how many changed."""
     inserted = changed = 0
-    if starts:
-        first = min(start for start, _ in starts.values())
-        candles = desk.reader.candles(desk.exchange, symbol, base, first, frontier)
-        for timeframe, (start, end) in starts.items():
-            derived = resample(candles, timeframe_ms(timeframe), start, end)
-            put = desk.writer.put_candles(desk.exchange, symbol, timeframe, derived, now_ms)
-            desk.writer.set_frontier(desk.exchange, symbol, timeframe, end)
-            inserted += put.inserted
-            changed += put.revised
-    if rebuild_ms is not None:
-        desk.writer.set_meta(mark_name, "")
+    base = desk.config.data.base_timeframe
+    candles = desk.reader.candles(desk.exchange, part.symbol, base, part.from_ms, part.until_ms)
+    for timeframe, (start, end) in part.buckets.items():
+        series = (desk.exchange, part.symbol, timeframe)
+        put = desk.writer.put_candles(*series, resample(candles, timeframe_ms(timeframe), start, end), now_ms)
+        if end > (desk.reader.frontier(*series) or 0):
+            desk.writer.set_frontier(*series, end)
+        inserted += put.inserted
+        changed += put.revised
+    name = _mark_name(desk, part.symbol)
+    if part.mark and desk.reader.meta(name) == part.mark:  # else somebody has asked for more meanwhile
+        desk.writer.set_meta(name, part.mark_after)
     return inserted, changed
+
+
+def _mark_name(desk: Desk, symbol: str) -> str:
+    return f"rebuild:{desk.exchange}:{symbol}"

@@ -18,7 +18,6 @@ from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.jobs._book import begin, join_signals, mark_taken, play_on, playable_to, policy_id
 from core.jobs._candidates import decide_range, store_candidates
 from core.jobs._desk import Desk, Report
-from core.ports import Setup
 from core.schema import Candles
 
 __all__ = ["RetroRequest", "run"]
@@ -74,13 +73,17 @@ async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress
     counts = {"closes": 0, "signals": 0, "trades": 0}
     step = 0
     for symbol, parts in chunks.items():
+        if not parts:
+            continue
         fill = _Fill(desk, symbol, request, now_ms)
+        counts["trades"] += fill.carry_on(parts[0][0])
         for start, end in parts:
-            for name, count in fill.chunk(start, end, last=end == parts[-1][1]).items():
+            for name, count in fill.chunk(start, end).items():
                 counts[name] += count
             step += 1
             if progress:
                 progress(step, total, symbol)
+        counts["trades"] += fill.carry_on(fill.playable_ms)
     problems = tuple(f"{symbol}: no candles in this range" for symbol, parts in chunks.items() if not parts)
     return Report("retro_scan", ok=not problems, counts=counts, problems=problems)
 
@@ -105,21 +108,32 @@ class _Fill:
         self.desk, self.symbol, self.request, self.now_ms = desk, symbol, request, now_ms
         self.playable_ms = playable_to(desk, symbol, now_ms)
         self.since = {
-            (timeframe, setup.name): self._newest(timeframe, setup) if request.limit_per_pair else (0, "")
+            timeframe: self._newest(timeframe) if request.limit_per_pair else (0, "")
             for timeframe in request.timeframes
-            for setup in desk.setups
         }
 
-    def chunk(self, start_ms: int, end_ms: int, last: bool) -> dict[str, int]:
-        """Decide the closes of a chunk and play everything to its end (the last one: to the frontier)."""
-        to_ms = self.playable_ms if last else min(end_ms, self.playable_ms)
+    def carry_on(self, to_ms: int) -> int:
+        """Play what is unfinished up to a time, no more than a chunk's length at once; return how many moved."""
+        moved, until_ms = 0, 0
+        while until_ms < to_ms:
+            unfinished = self._unfinished()
+            due = unfinished[unfinished["next_ms"] < to_ms].reset_index(drop=True)
+            if due.empty:
+                break
+            until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, to_ms)
+            moved += self._play(due, join_signals(self.desk, due), until_ms)
+        return moved
+
+    def chunk(self, start_ms: int, end_ms: int) -> dict[str, int]:
+        """Decide the closes of a chunk and play everything to its end."""
+        to_ms = min(end_ms, self.playable_ms)
         base = self.desk.config.data.base_timeframe
         candles = self.desk.reader.candles(self.desk.exchange, self.symbol, base, start_ms, to_ms)
         counts = {"trades": self._play_stored(start_ms, end_ms, to_ms, candles), "closes": 0, "signals": 0}
         for timeframe in self.request.timeframes:
             for setup in self.desk.setups:
                 signals, decisions, closes = decide_range(self.desk, self.symbol, timeframe, setup, start_ms, end_ms)
-                kept = self._kept(signals, timeframe, self.since[timeframe, setup.name])
+                kept = self._kept(signals, timeframe, self.since[timeframe])
                 counts["closes"] += closes
                 counts["signals"] += self._store(signals[kept], decisions[kept], to_ms, candles)
         return counts
@@ -135,19 +149,26 @@ class _Fill:
         """Move on what earlier runs left unfinished, and begin what the exit policy in force lacks."""
         desk = self.desk
         moved = 0
-        unfinished = desk.reader.trades(exchange=desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"])
+        unfinished = self._unfinished()
         lacking = desk.reader.ids_without_trade(desk.exchange, self.symbol, policy_id(desk), start_ms, end_ms)
         for lo in range(0, len(lacking), BATCH):
             signals = desk.reader.signals(ids=lacking[lo : lo + BATCH])
-            fresh = mark_taken(begin(desk, signals), signals)
-            desk.writer.put_trades(fresh)
-            moved += self._play(fresh, signals, to_ms, candles)
+            signals = signals[signals["timeframe"].isin(list(self.request.timeframes))].reset_index(drop=True)
+            with desk.writer.transaction():
+                fresh = mark_taken(begin(desk, signals), signals)
+                desk.writer.put_trades(fresh)
+                moved += self._play(fresh, signals, to_ms, candles)
         if len(unfinished):
             moved += self._play(unfinished, join_signals(desk, unfinished), to_ms, candles)
         return moved
 
-    def _play(self, trades: pd.DataFrame, signals: pd.DataFrame, to_ms: int, candles: Candles) -> int:
-        after, events = play_on(self.desk, trades, signals, {self.symbol: to_ms}, {self.symbol: candles})
+    def _unfinished(self) -> pd.DataFrame:
+        desk = self.desk
+        return desk.reader.trades(exchange=desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"])
+
+    def _play(self, trades: pd.DataFrame, signals: pd.DataFrame, to_ms: int, candles: Candles | None = None) -> int:
+        given = None if candles is None else {self.symbol: candles}
+        after, events = play_on(self.desk, trades, signals, {self.symbol: to_ms}, given)
         with self.desk.writer.transaction():
             self.desk.writer.put_trades(after)
             self.desk.writer.put_events(events)
@@ -160,13 +181,14 @@ class _Fill:
         newer = (signals["decided_ms"] > decided) | ((signals["decided_ms"] == decided) & (signals["key"] >= key))
         return (on_grid & newer).to_numpy(dtype=bool)
 
-    def _newest(self, timeframe: str, setup: Setup) -> tuple[int, str]:
+    def _newest(self, timeframe: str) -> tuple[int, str]:
         """Return decided_ms and key of the oldest of the newest `limit_per_pair` candidates."""
         found: list[tuple[int, str]] = []
         for start, end in reversed(list(_chunks(self.desk, self.symbol, self.request))):
-            signals, _, _ = decide_range(self.desk, self.symbol, timeframe, setup, start, end)
-            signals = signals[self._kept(signals, timeframe, (0, ""))]
-            found += list(zip(signals["decided_ms"].tolist(), signals["key"].tolist(), strict=True))
+            for setup in self.desk.setups:
+                signals, _, _ = decide_range(self.desk, self.symbol, timeframe, setup, start, end)
+                signals = signals[self._kept(signals, timeframe, (0, ""))]
+                found += list(zip(signals["decided_ms"].tolist(), signals["key"].tolist(), strict=True))
             if len(found) >= self.request.limit_per_pair:
                 break
         return sorted(found)[-self.request.limit_per_pair :][0] if found else (0, "")

@@ -6,6 +6,8 @@ decided as of its own `decided_ms`. A stale series waits and writes nothing; lat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from core.clock import timeframe_ms
 from core.jobs._book import playable_to
 from core.jobs._candidates import decide_range, store_candidates
@@ -21,37 +23,47 @@ async def run(desk: Desk, now_ms: int) -> Report:
     ----------
     desk : Desk
     now_ms : int
-        Market time; decides which alerts are late, and nothing else.
+        Market time; decides which alerts are late, and whether a first start has caught up.
 
     Returns
     -------
     Report
         Counts of closes decided and signals found.
     """
-    closes = found = 0
-    for symbol in desk.symbols:
-        for timeframe in desk.config.timeframes:
-            decided, signals = _scan_series(desk, symbol, timeframe, now_ms)
-            closes += decided
-            found += signals
+    due = list(_due(desk, now_ms))
+    if not due:
+        return Report("scan_signals")
+    closes = found = count = 0
+    decided = []
+    for symbol, timeframe, done_ms, frontier_ms in due:
+        for setup in desk.setups:
+            signals, decisions, count = decide_range(desk, symbol, timeframe, setup, done_ms, frontier_ms)
+            decided.append((symbol, signals, decisions))
+        closes += count
+    with desk.writer.transaction():
+        for symbol, signals, decisions in decided:
+            if len(signals):
+                to_ms = playable_to(desk, symbol, now_ms)
+                found += store_candidates(desk, signals, decisions, "live", now_ms, to_ms)
+        for symbol, timeframe, _, frontier_ms in due:
+            desk.writer.set_scanned(desk.exchange, symbol, timeframe, frontier_ms)
     return Report("scan_signals", counts={"closes": closes, "signals": found})
 
 
-def _scan_series(desk: Desk, symbol: str, timeframe: str, now_ms: int) -> tuple[int, int]:
-    """Decide the due closes of one series in one transaction; return closes decided and signals new."""
-    series = (desk.exchange, symbol, timeframe)
-    frontier = desk.reader.frontier(*series)
-    if frontier is None:
-        return 0, 0
-    done = desk.reader.scanned(*series)
-    if done is None:
-        done = frontier - timeframe_ms(timeframe)  # a first start decides the newest close, retro the older ones
-    if done >= frontier:
-        return 0, 0
-    closes = new = 0
-    with desk.writer.transaction():
-        for setup in desk.setups:
-            signals, decisions, closes = decide_range(desk, symbol, timeframe, setup, done, frontier)
-            new += store_candidates(desk, signals, decisions, "live", now_ms, playable_to(desk, symbol, now_ms))
-        desk.writer.set_scanned(*series, frontier)
-    return closes, new
+def _due(desk: Desk, now_ms: int) -> Iterator[tuple[str, str, int, int]]:
+    """Yield symbol, timeframe and the range ``(done, frontier]`` of each series with closes to decide.
+
+    A first start decides the newest close and leaves the older ones to the retro scan. So does a first start
+    while the history is still being fetched: it waits, lest years of old closes pass for live ones.
+    """
+    for symbol in desk.symbols:
+        for timeframe in desk.config.timeframes:
+            series = (desk.exchange, symbol, timeframe)
+            frontier_ms, done_ms = desk.reader.frontier(*series), desk.reader.scanned(*series)
+            step = timeframe_ms(timeframe)
+            if frontier_ms is None or (done_ms is None and now_ms - frontier_ms >= 2 * step):
+                continue
+            if done_ms is None:
+                done_ms = frontier_ms - step
+            if done_ms < frontier_ms:
+                yield symbol, timeframe, done_ms, frontier_ms

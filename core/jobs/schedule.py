@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
@@ -18,6 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from core.clock import ceil_to
+from core.errors import TraderError
 from core.jobs import alert, cycle, maintain
 from core.jobs._desk import Desk, Report
 
@@ -65,7 +66,7 @@ class Schedule:
         if now_ms is None:
             return []
         reports = await cycle.run(self.desk, now_ms)
-        await alert.run(self.desk, now_ms)
+        await self._deliver()
         self.cycles += 1
         self.on_cycle(now_ms, reports)
         return reports
@@ -89,13 +90,14 @@ class Schedule:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FINISH_SECONDS), self._ticking:
                         pass  # the stage that runs has ended
+                if self._failure is None:
+                    with contextlib.suppress(TimeoutError):  # what is not delivered in time waits in the outbox
+                        async with asyncio.timeout(FINISH_SECONDS):
+                            await self._deliver()
             finally:
                 self._scheduler.shutdown(wait=False)
         if self._failure is not None:
             raise self._failure
-        with contextlib.suppress(TimeoutError):  # what is not delivered in time waits in the outbox
-            async with asyncio.timeout(FINISH_SECONDS):
-                await self._alert()
 
     def stop(self) -> None:
         """Ask the process to end after the stage that runs."""
@@ -103,7 +105,7 @@ class Schedule:
 
     async def _tick(self) -> None:
         async with self._ticking:
-            now_ms = await self.desk.market.advance()
+            now_ms = None if self._done.is_set() else await self.desk.market.advance()
             if now_ms is None:
                 self.stop()
                 return
@@ -115,11 +117,24 @@ class Schedule:
     async def _alert(self) -> None:
         if self._alerting.locked():
             return  # a slow messenger is still being served; what is new waits behind it in the outbox
+        await self._deliver()
+
+    async def _deliver(self) -> None:
         async with self._alerting:
-            await alert.run(self.desk, self.desk.market.now_ms())
+            await self._named("alert", alert.run)
 
     async def _maintain(self) -> None:
-        await maintain.run(self.desk, self.desk.market.now_ms())
+        await self._named("db_checkpoint", maintain.run)
+
+    async def _named(self, name: str, job: Callable[[Desk, int], Awaitable[Report]]) -> None:
+        """Run a job; a failure somebody has named is logged, and the job's next run makes it good."""
+        try:
+            report = await job(self.desk, self.desk.market.now_ms())
+        except TraderError as error:
+            self.desk.log.warning("%s: %s", name, error)
+        else:
+            for line in report.problems:
+                self.desk.log.warning("%s: %s", name, line)
 
     def _next_tick(self, first: bool = False) -> DateTrigger:
         """Return the next moment to look: at once for a tape, else a little after the next close."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from core.clock import DAY_MS, MINUTE_MS, monotonic_s
 from core.errors import MarketError, UnknownSymbol
 from core.ingest.frontier import Series
-from core.jobs._desk import Desk, Report
+from core.jobs._desk import Desk, Report, by_reason
 from core.jobs._series import TRANSACTION_ROWS, Budget, Pulled, history_start, load_series, pull, write
 
 __all__ = ["run"]
@@ -60,13 +60,13 @@ async def run(desk: Desk, now_ms: int) -> Report:
     pulls = await _pull_all(desk, memory, now_ms)
     # A fetch may have been cut short by an error; what came before it is whole and is written.
     written = write(desk, pulls, now_ms)
-    gone = []
+    gone, reasons = [], []
     for pulled in pulls:
         memory.series[pulled.symbol] = pulled.series
-        line = _problem(pulled)
-        memory.faults[pulled.symbol] = memory.faults.get(pulled.symbol, 0) + 1 if line else 0
-        if line:
-            problems.append(line)
+        reason = _problem(pulled)
+        memory.faults[pulled.symbol] = memory.faults.get(pulled.symbol, 0) + 1 if reason else 0
+        if reason:
+            reasons.append((pulled.symbol, reason))
         if isinstance(pulled.error, UnknownSymbol):
             gone.append(pulled)
     for pulled in gone:
@@ -79,7 +79,8 @@ async def run(desk: Desk, now_ms: int) -> Report:
         "waiting": sum(pulled.is_waiting for pulled in pulls),
         "off": len(gone),
     }
-    return Report("sync", ok=not problems, counts=counts, problems=tuple(problems))
+    problems += by_reason(reasons)
+    return Report("sync", not problems, counts, tuple(problems), MarketError.exit_code)
 
 
 async def _pull_all(desk: Desk, memory: Memory, now_ms: int) -> list[Pulled]:
@@ -110,6 +111,7 @@ async def _read_listing(desk: Desk, memory: Memory, now_ms: int) -> list[str]:
         return [f"list of symbols: {error}"]
     found = [instruments[symbol] for symbol in desk.symbols if symbol in instruments]
     desk.writer.put_instruments(found)
+    desk.memory.pop("instruments", None)  # read again by whoever keeps them
     memory.listed = {instrument.symbol for instrument in found}
     memory.list_after_ms = now_ms + DAY_MS
     return []
@@ -118,13 +120,13 @@ async def _read_listing(desk: Desk, memory: Memory, now_ms: int) -> list[str]:
 def _problem(pulled: Pulled) -> str | None:
     told = pulled.error or pulled.fault
     if told:
-        return f"{pulled.symbol}: {told}"
+        return str(told)
     rejected = [answer.rejected for answer in pulled.answers if len(answer.rejected)]
     if not rejected:
         return None
     first = rejected[0].iloc[0]
     count = sum(len(frame) for frame in rejected)
-    return f"{pulled.symbol}: {count} candle(s) rejected, the first for '{first['reason']}': {first['detail']}"
+    return f"{count} candle(s) rejected, the first for '{first['reason']}': {first['detail']}"
 
 
 def _switch_off(desk: Desk, memory: Memory, pulled: Pulled, now_ms: int) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 from core.clock import DAY_MS, MINUTE_MS, format_ms
 from core.errors import InputFileError
 from core.ingest.clean import clean
+from core.ingest.frontier import frontier
 from core.ingest.gaps import Gaps
 from core.jobs._desk import Desk
+from core.jobs._series import ask_for_rebuild
 from core.schema import FloatArray, IntArray
 
 __all__ = ["ImportReport", "import_rows"]
@@ -91,6 +93,8 @@ def import_rows(
         candles, rejected = clean(rows, MINUTE_MS, now_ms)
         with desk.writer.transaction():
             put = desk.writer.put_candles(*series, candles, now_ms)
+            if put.revised_from_ms is not None:
+                ask_for_rebuild(desk, symbol, put.revised_from_ms)
             desk.writer.put_quarantine(*series, rejected, now_ms)
         report.inserted += put.inserted
         report.revised += put.revised
@@ -99,17 +103,12 @@ def import_rows(
         for reason, count in rejected["reason"].value_counts().items():
             report.reasons[str(reason)] = report.reasons.get(str(reason), 0) + int(count)
         progress(len(rows))
-    first, end = report.first_ms, report.end_ms
-    unknown = [(first, end)]
-    if stored_from is not None and stored_to is not None:
-        unknown = [(first, min(stored_from, end)), (max(stored_to, first), end)]
-    report.missing = sum(_confirm_missing(desk, symbol, lo, hi, now_ms) for lo, hi in unknown)
-    frontier = max(report.end_ms, stored_to or 0)
+    report.missing = _settle_missing(desk, symbol, report.first_ms, report.end_ms, now_ms)
     with desk.writer.transaction():
-        desk.writer.set_checkpoint(*series, frontier)
-        desk.writer.set_frontier(*series, frontier)
-        if stored_from is not None:  # derived candles of what was there may change where the file reaches into it
-            desk.writer.set_meta(f"rebuild:{desk.exchange}:{symbol}", str(report.first_ms))
+        # What a market was asked beyond the file's end stays asked; its open minutes there hold the frontier.
+        checkpoint = max(report.end_ms, desk.reader.checkpoint(*series) or stored_to or 0)
+        desk.writer.set_checkpoint(*series, checkpoint)
+        desk.writer.set_frontier(*series, frontier(checkpoint, Gaps.of_frame(desk.reader.gaps(*series))))
     return report
 
 
@@ -135,19 +134,31 @@ def _check_touch(report: ImportReport, stored_from: int, stored_to: int, where: 
         )
 
 
-def _confirm_missing(desk: Desk, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> int:
-    """Record every minute of a stretch that is not stored as a confirmed gap; return how many."""
+def _settle_missing(desk: Desk, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> int:
+    """Confirm as missing every minute of a stretch that is not stored, close the gaps of those that are.
+
+    Returns
+    -------
+    int
+        Minutes missing.
+    """
     series = (desk.exchange, symbol, desk.config.data.base_timeframe)
-    found = 0
+    gaps = desk.reader.gaps(*series)
+    gaps = gaps[gaps["state"] != "filled"]
+    missing = 0
     for lo, hi in _parts(start_ms, end_ms):
-        missing = _absent(desk.reader.candles(*series, lo, hi).ts, lo, hi)
-        n = len(missing)
-        found += n
-        if n:
-            seen, never = np.full(n, now_ms), np.zeros(n, dtype=np.int64)
-            gaps = Gaps(missing, np.ones(n, dtype=np.bool_), seen, never, never)
-            desk.writer.put_gaps(*series, gaps.to_frame())
-    return found
+        absent = _absent(desk.reader.candles(*series, lo, hi).ts, lo, hi)
+        known = gaps[gaps["ts_ms"].between(lo, hi - 1)]
+        filled = known[~known["ts_ms"].isin(absent)]
+        news = np.setdiff1d(absent, known.loc[known["state"] == "confirmed", "ts_ms"], assume_unique=True)
+        if len(filled):
+            desk.writer.put_gaps(*series, filled.assign(state="filled"))
+        if len(news):
+            seen, never = np.full(len(news), now_ms), np.zeros(len(news), dtype=np.int64)
+            confirmed = Gaps(news, np.ones(len(news), dtype=np.bool_), seen, never, never)
+            desk.writer.put_gaps(*series, confirmed.to_frame())
+        missing += len(absent)
+    return missing
 
 
 def _parts(start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:

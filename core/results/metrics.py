@@ -14,7 +14,7 @@ from core.clock import format_ms
 from core.results.equity import Curve
 from core.results.intervals import MIN_CLOSED, MIN_WEEKS, Estimate
 from core.results.statistics import STATUSES, Summary
-from core.results.words import as_factor, in_percent, in_r, in_r_unsigned, in_signed_percent, in_time, in_usd
+from core.results.words import as_factor, in_percent, in_r, in_r_unsigned, in_signed_percent, in_time, in_usd, span
 
 __all__ = [
     "DISCLAIMER",
@@ -73,7 +73,7 @@ def _estimated(
     if not estimate.enough:
         return Metric(label, NOT_ENOUGH, _missing(estimate.n, estimate.weeks, of), explanation, False)
     low, high = write(estimate.low), write(estimate.high)
-    detail = f"95 %: {low} to {high}, n = {estimate.n:,}" if math.isfinite(estimate.low) else f"n = {estimate.n:,}"
+    detail = f"95 %: {span(low, high)}, n = {estimate.n:,}" if math.isfinite(estimate.low) else f"n = {estimate.n:,}"
     return Metric(label, write(estimate.value), detail, explanation, True)
 
 
@@ -259,12 +259,12 @@ def conclusion(summary: Summary) -> str:
     e = summary.expectancy_r
     if not e.enough:
         return f"Not enough data to judge: {_missing(e.n, e.weeks, 'closed')}."
-    span = f"{in_r(e.value)} a trade, 95 % interval {in_r(e.low)} to {in_r(e.high)}, n = {e.n:,}"
+    told = f"{in_r(e.value)} a trade, 95 % interval {span(in_r(e.low), in_r(e.high))}, n = {e.n:,}"
     if e.low > 0:
-        return f"These trades earned after costs ({span}); the interval lies above zero."
+        return f"These trades earned after costs ({told}); the interval lies above zero."
     if e.high < 0:
-        return f"These trades lost after costs ({span}); the interval lies below zero."
-    return f"No evidence of an edge ({span}); the interval includes zero."
+        return f"These trades lost after costs ({told}); the interval lies below zero."
+    return f"No evidence of an edge ({told}); the interval includes zero."
 
 
 def counted(summary: Summary, left_out: int) -> str:

@@ -6,6 +6,7 @@ things that were not played by the same rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 
 import numpy as np
@@ -114,18 +115,28 @@ def plan_table(signals: pd.DataFrame) -> pd.DataFrame:
     return plans.sort_values("newest_id", ascending=False)[["n", "last_ms"]]
 
 
-def newest_policy(trades: pd.DataFrame) -> str:
+def newest_policy(trades: pd.DataFrame, recorded: Iterable[str]) -> str:
     """Return the exit policy that was given to the newest signal; ``""`` without trades.
 
     Parameters
     ----------
     trades : pandas.DataFrame
-        With signal_id and exit_policy. Where the newest signal is played under several, the last by name.
+        With signal_id and exit_policy.
+    recorded : iterable of str
+        Exit policies in the order in which they were first recorded, such as `Reader.exit_policies` returns. Where the
+        newest signal is played under several, the one recorded last is meant.
+
+    Examples
+    --------
+    >>> trades = pd.DataFrame({"signal_id": [7, 7], "exit_policy": ["b@1", "a@2"]})
+    >>> newest_policy(trades, ["b@1", "a@2"])
+    'a@2'
     """
     if trades.empty:
         return ""
-    newest = trades[trades["signal_id"] == trades["signal_id"].max()]
-    return str(newest["exit_policy"].max())
+    order = {name: place for place, name in enumerate(recorded)}
+    newest = trades.loc[trades["signal_id"] == trades["signal_id"].max(), "exit_policy"]
+    return max((str(name) for name in newest), key=lambda name: (order.get(name, -1), name))
 
 
 def week_of(ms: npt.ArrayLike) -> IntArray:

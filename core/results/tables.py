@@ -164,10 +164,14 @@ def trades_table(rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Times are UTC datetimes, missing where it has not happened; percents are of entry notional, after slippage.
+        Times are UTC datetimes; what has not happened is missing, as is the result of a trade that is not closed (while
+        it is open only what was realised is known). Percents are of entry notional, after slippage.
     """
     newest = rows.sort_values(["decided_ms", "signal_id"], ascending=False, kind="stable").reset_index(drop=True)
     hold = (newest["known_ms"] - newest["opened_ms"]).where((newest["opened_ms"] > 0) & (newest["known_ms"] > 0))
+    results = ["gross_pct", "fees_pct", "funding_pct", "pnl_pct", "r_multiple", "pnl_usd"]
+    newest[results] = newest[results].where(newest["status"] == "CLOSED")
+    moves = newest[["mfe_pct", "mae_pct"]].where(newest["opened_ms"] > 0)
     costs = newest["fees_pct"] + newest["funding_pct"]
     return pd.DataFrame(
         {
@@ -190,8 +194,8 @@ def trades_table(rows: pd.DataFrame) -> pd.DataFrame:
             "pnl_pct": newest["pnl_pct"],
             "r_multiple": newest["r_multiple"],
             "pnl_usd": newest["pnl_usd"],
-            "mfe_pct": newest["mfe_pct"],
-            "mae_pct": newest["mae_pct"],
+            "mfe_pct": moves["mfe_pct"],
+            "mae_pct": moves["mae_pct"],
             "hold_hours": hold / 3_600_000,
             "ambiguous": newest["ambiguous"] == 1,
         }

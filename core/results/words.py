@@ -9,7 +9,7 @@ import math
 
 from core.clock import format_duration
 
-__all__ = ["as_factor", "in_percent", "in_r", "in_r_unsigned", "in_signed_percent", "in_time", "in_usd"]
+__all__ = ["as_factor", "in_percent", "in_r", "in_r_unsigned", "in_signed_percent", "in_time", "in_usd", "span"]
 
 
 def in_percent(share: float) -> str:
@@ -65,6 +65,18 @@ def in_usd(value: float) -> str:
     '-1,234.50 USD'
     """
     return f"{value:+,.2f} USD" if math.isfinite(value) else "-"
+
+
+def span(low: str, high: str) -> str:
+    """Write a range of two figures, their unit once.
+
+    Examples
+    --------
+    >>> span("-0.16 R", "+0.11 R"), span("0.73", "1.24")
+    ('-0.16 to +0.11 R', '0.73 to 1.24')
+    """
+    figure, _, unit = low.partition(" ")
+    return f"{figure} to {high}" if unit and high.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def as_factor(value: float) -> str:

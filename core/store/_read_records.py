@@ -54,6 +54,11 @@ def _frame(connection: apsw.Connection, spec: FrameSpec, statement: str, values:
     return rows_to_frame(fetch(connection, statement, values), spec)
 
 
+def _part(spec: FrameSpec, columns: Iterable[str] | None) -> FrameSpec:
+    """Return the asked columns of a frame; only declared names ever reach a statement."""
+    return spec if columns is None else {name: spec[name] for name in columns}
+
+
 def series(connection: apsw.Connection) -> pd.DataFrame:
     """Return every series with its marks and range, ordered by name."""
     return _frame(
@@ -109,8 +114,10 @@ def signals(
     start_ms: int | None = None,
     end_ms: int | None = None,
     limit: int | None = None,
+    columns: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Return signals; see `Reader.signals`."""
+    spec = _part(SIGNALS, columns)
     clause, values = where(
         {
             "id " + _IN_LIST: _listed(ids),
@@ -127,8 +134,8 @@ def signals(
     order = " ORDER BY decided_ms, id" if limit is None else " ORDER BY decided_ms DESC, id DESC LIMIT ?"
     return _frame(
         connection,
-        SIGNALS,
-        select(SIGNALS, "signals" + clause + order),
+        spec,
+        select(spec, "signals" + clause + order),
         values if limit is None else [*values, limit],
     )
 
@@ -157,8 +164,10 @@ def trades(
     exchange: str | None = None,
     symbol: str | None = None,
     timeframe: str | None = None,
+    columns: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Return trades; see `Reader.trades`."""
+    spec = _part(TRADES, columns)
     clause, values = where(
         {
             "t.signal_id " + _IN_LIST: _listed(signal_ids),
@@ -170,7 +179,7 @@ def trades(
         }
     )
     source = "trades t JOIN signals s ON s.id = t.signal_id" + clause + " ORDER BY t.signal_id, t.exit_policy"
-    return _frame(connection, TRADES, select(TRADES, source, "t."), values)
+    return _frame(connection, spec, select(spec, source, "t."), values)
 
 
 def ids_without_trade(
@@ -257,8 +266,8 @@ def mark(connection: apsw.Connection, name: str, key: SeriesKey) -> int | None:
 
 
 def exit_policies(connection: apsw.Connection) -> dict[str, tuple[str, str]]:
-    """Return (name, parameters as JSON) by exit policy."""
-    rows = fetch(connection, "SELECT exit_policy, name, params FROM exit_policies ORDER BY exit_policy")
+    """Return (name, parameters as JSON) by exit policy, the first recorded first."""
+    rows = fetch(connection, "SELECT exit_policy, name, params FROM exit_policies ORDER BY created_ms, exit_policy")
     return {row[0]: (row[1], row[2]) for row in rows}
 
 

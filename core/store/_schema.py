@@ -1,8 +1,8 @@
 """The tables of schema 1, and why each may grow.
 
-Times are UTC milliseconds; a float that is not known is NULL here and NaN outside; text that is missing
-is ''. ``created_ms`` and ``updated_ms`` are the machine's time of writing, for people: nothing is decided on
-them.
+The law: times are UTC milliseconds; a float that is not known is NULL here and NaN outside; text that is missing
+is ''. ``created_ms`` and ``updated_ms`` are the machine's time of writing, for people: the engine decides nothing
+on them.
 """
 
 from __future__ import annotations
@@ -168,6 +168,7 @@ CREATE TABLE signals (
 ) STRICT;
 CREATE INDEX signals_of ON signals (exchange, symbol, timeframe, decided_ms);
 CREATE INDEX signals_when ON signals (decided_ms);
+CREATE INDEX signals_newest ON signals (exchange, decided_ms);
 CREATE TRIGGER signals_live_stay BEFORE UPDATE ON signals WHEN old.origin = 'live'
 BEGIN SELECT raise(ABORT, 'a live signal is never changed'); END;
 CREATE TRIGGER signals_live_kept BEFORE DELETE ON signals WHEN old.origin = 'live'
@@ -193,7 +194,8 @@ CREATE TABLE decisions (
 CREATE TABLE exit_policies (
     exit_policy TEXT PRIMARY KEY,
     name TEXT NOT NULL,
-    params TEXT NOT NULL
+    params TEXT NOT NULL,
+    created_ms INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000 AS INTEGER))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE trades (

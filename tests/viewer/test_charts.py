@@ -83,7 +83,7 @@ def test_a_plan_that_outlives_the_candles_ends_at_the_last_column() -> None:
 
 def test_a_missing_second_target_is_not_drawn() -> None:
     overlay = plan_overlay(Axis(CANDLES, "15m"), signal(tp2=math.nan), START_MS + 60 * STEP_MS, event_rows([]))
-    assert "Target 2" not in [series["name"] for series in overlay]
+    assert "TP2" not in [series["name"] for series in overlay]
 
 
 def test_fills_and_exits_stand_on_the_candle_that_holds_their_minute() -> None:

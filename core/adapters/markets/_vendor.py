@@ -237,7 +237,9 @@ def translate(error: Exception, where: str, pace: Pace) -> TraderError:
     """
     import ccxt.async_support as vendor
 
-    text = f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
+    # ccxt names only the address it asked; why that could not be reached is one exception further down.
+    said = f"{error} ({error.__cause__})" if isinstance(error, vendor.NetworkError) and error.__cause__ else str(error)
+    text = f"{where}: {type(error).__name__}: {' '.join(said.split())}"
     text = text if len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 3] + "..."
     refused = (vendor.ArgumentsRequired, vendor.BadRequest, vendor.NotSupported, vendor.ExchangeClosedByUser)
     if isinstance(error, vendor.NetworkError):

@@ -40,5 +40,8 @@ class ConsoleNotifier:
             return str(self._printed)  # closed, or its reader is gone
         return str(self._printed)
 
+    async def check(self) -> None:
+        """Return at once: there is always somebody to print for."""
+
     async def close(self) -> None:
         """Leave the stream open: it belongs to whoever handed it in."""

@@ -101,6 +101,22 @@ class TelegramNotifier:
             except TelegramError as error:
                 raise self._translated(error) from None
 
+    async def check(self) -> None:
+        """Ask Telegram who the bot is.
+
+        Raises
+        ------
+        NotifierUnavailable
+            Not now: no connection, no answer, an error on Telegram's side, or a pause it asked for.
+        CredentialsError
+            The token was refused.
+        """
+        async with self._lock:
+            try:
+                await self._ready()
+            except TelegramError as error:
+                raise self._translated(error) from None
+
     async def close(self) -> None:
         """Release connections."""
         if self._bot is not None:

@@ -77,5 +77,10 @@ def test_the_plan_written_last_comes_first() -> None:
 
 def test_the_newest_policy_is_that_of_the_newest_signal() -> None:
     trades = trade_rows([{"exit_policy": "z@1"}, {"exit_policy": "a@2"}])
-    assert newest_policy(trades) == "a@2"
-    assert newest_policy(trade_rows([])) == ""
+    assert newest_policy(trades, ["a@2", "z@1"]) == "a@2"
+    assert newest_policy(trade_rows([]), ["a@2"]) == ""
+
+
+def test_of_several_policies_of_one_signal_the_one_recorded_last_is_the_newest() -> None:
+    trades = trade_rows([{"signal_id": 1, "exit_policy": name} for name in ("z@1", "a@2", "m@3")])
+    assert newest_policy(trades, ["z@1", "m@3", "a@2"]) == "a@2"

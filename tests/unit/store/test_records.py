@@ -213,3 +213,22 @@ def test_exit_policies_are_recorded_once(writer: Writer, reader: Reader) -> None
     writer.put_exit_policy("tp1@1", "tp1", '{"a": 1}')
     writer.put_exit_policy("tp1@1", "other", "{}")
     assert reader.exit_policies() == {"tp1@1": ("tp1", '{"a": 1}')}
+
+
+def test_exit_policies_come_in_the_order_in_which_they_were_recorded(writer: Writer, reader: Reader) -> None:
+    writer.put_exit_policy("z@1", "z", "{}")
+    writer.put_exit_policy("a@2", "a", "{}")
+    writer._connection.execute("UPDATE exit_policies SET created_ms = created_ms + 1 WHERE name = 'a'")
+    assert list(reader.exit_policies()) == ["z@1", "a@2"]
+
+
+def test_only_the_asked_columns_are_read(writer: Writer, reader: Reader) -> None:
+    writer.put_signals(signals({}, {}))
+    writer.put_trades(trades({"signal_id": 1}))
+    assert_frames_equal(reader.signals(columns=["id", "symbol"]), reader.signals()[["id", "symbol"]])
+    assert_frames_equal(reader.trades(columns=["exit_policy"]), reader.trades()[["exit_policy"]])
+
+
+def test_a_column_that_is_not_declared_never_reaches_the_database(reader: Reader) -> None:
+    with pytest.raises(KeyError, match="1; --"):
+        reader.signals(columns=["1; --"])
