@@ -10,7 +10,7 @@ from core.schema import SIGNALS, Candles, conform
 
 __all__ = ["made_signals"]
 
-STOP_PCT, TARGET_PCT, NEAR_PCT, ATR_PCT = 0.85, 0.85, 0.02, 0.4
+STOP_PCT, TARGET_PCT, NEAR_PCT, ATR_PCT = 0.75, 0.75, 0.02, 0.4
 
 
 def made_signals(candles: Candles, n: int) -> pd.DataFrame:

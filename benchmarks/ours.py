@@ -115,7 +115,7 @@ def scan(candles: str, config: str, timeframe: str) -> Round:
     step = timeframe_ms(timeframe)
     year = resample_candles(minutes, step, int(minutes.ts[0]), int(minutes.ts[-1]) + MINUTE_MS)
     desk = _data.open_desk(Path(config))
-    setup, rules, instrument = desk.setups[0], scan_rules(desk), _data.instrument_of(_data.BTC)
+    setup, rules, instrument = desk.setups[0], scan_rules(desk.config, desk.costs), _data.instrument_of(_data.BTC)
     desk.writer.close()
     window, leg_rules, pullback_rules = _kernel_rules(setup.params(), instrument.tick)
     period = setup.params()["atr_period"]

@@ -262,5 +262,7 @@ def _stored_tape(reader: Reader, config: Config) -> Tape:
 def _resumed_ms(reader: Reader, exchange: str, symbols: Sequence[str]) -> int:
     """Return the time up to which the database already holds the minutes of some symbols; 0 when it holds none."""
     series = reader.series()
-    mine = series[(series["exchange"] == exchange) & (series["timeframe"] == "1m") & series["symbol"].isin(symbols)]
+    off = set(reader.symbols_off(exchange)["symbol"])  # a paused symbol does not hold the tape back
+    played = [symbol for symbol in symbols if symbol not in off]
+    mine = series[(series["exchange"] == exchange) & (series["timeframe"] == "1m") & series["symbol"].isin(played)]
     return int(mine["frontier_ms"].min()) if len(mine) else 0

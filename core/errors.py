@@ -168,11 +168,14 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     --------
     >>> nearest("fibo_avwp", ["fibo_avwap", "ema_rsi"])
     "did you mean 'fibo_avwap'?"
+    >>> nearest("BTC", ["BTC/USDT:USDT", "ETH/USDT:USDT"])
+    "did you mean 'BTC/USDT:USDT'?"
     """
     names = sorted(valid)
     if not names:
         return ""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    begun = [valid_name for valid_name in names if name and valid_name.lower().startswith(name.lower())]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or (begun if len(begun) == 1 else [])
     if close:
         return f"did you mean '{close[0]}'?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

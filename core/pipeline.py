@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,11 @@ from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.gate import PASSED, decide
 from core.ports import ExitPolicy, Setup
+from core.risk.limits import NEVER_MS, Account, LimitRules, Outcome
 from core.risk.sizing import RiskRules, size_positions
 from core.schema import DECISIONS, SIGNALS, Candles, FloatArray, Instrument, conform, empty_frame
 
-__all__ = ["ENGINE_VERSION", "Limits", "ScanRules", "plan_hash", "scan", "simulate", "take"]
+__all__ = ["ENGINE_VERSION", "ScanRules", "plan_hash", "scan", "simulate", "take"]
 
 ENGINE_VERSION = "1"
 """Raised when the same parameters begin to give other plans; it is part of every plan_hash."""
@@ -52,18 +52,6 @@ class ScanRules:
     risk: RiskRules
     validity_candles: int
     meta_enabled: bool = True
-
-
-class Limits(Protocol):
-    """Risk limits, asked about one passed candidate after the other in the order of decision."""
-
-    def refuses(self, candidate: pd.Series) -> str:
-        """Return the name of the limit that refuses the candidate, or ``""``."""
-        ...
-
-    def takes(self, candidate: pd.Series) -> None:
-        """Note that the candidate was taken: it holds its slot from decided_ms to known_ms."""
-        ...
 
 
 def plan_hash(setup: Setup, rules: ScanRules) -> str:
@@ -185,36 +173,43 @@ def simulate(
     return book.play(trades, signals, policy.plan(signals, tick), runs, which, rules, costs)
 
 
-def take(rows: pd.DataFrame, limits: Limits | None = None) -> pd.DataFrame:
-    """Decide, one candidate after the other, which of the passed ones are taken.
+def take(rows: pd.DataFrame, limits: LimitRules | None = None) -> pd.DataFrame:
+    """Decide, one candidate after the other, which of the passed ones an account takes.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Trades joined with their signals: signal_id, exit_policy, key, decided_ms, symbol, timeframe, verdict,
-        position_notional, and the outcome's known_ms, exit_reason and pnl_pct.
-    limits : Limits, optional
-        Asked in the order of decision about each candidate that passed the gate and has a size.
+        Columns `schema.ACCOUNT_ROWS`. A settled row keeps its `taken`; it holds its slot and its outcome counts.
+    limits : LimitRules, optional
+        Asked about each candidate that passed the gate and has a size; none where not given.
 
     Returns
     -------
     pandas.DataFrame
-        signal_id, exit_policy, taken (0 | 1), blocked_by (``""`` or what refused a passed candidate), in
-        the order of decision.
+        signal_id, exit_policy, taken (0 | 1), blocked_by (``""`` or what refused a passed candidate), in the
+        order of decision: decided_ms, symbol, timeframe, key.
+
+    Notes
+    -----
+    A taken trade holds its slot from decided_ms until its outcome is known; a waiting order until it expires.
+    What is judged at one close uses outcomes known by then and nothing later, so the pass may be run again when
+    more is known, and gives the same for every close whose outcomes had all been known.
     """
     ordered = rows.sort_values(["decided_ms", "symbol", "timeframe", "key", "exit_policy"], kind="stable")
+    settled = ordered["settled"].to_numpy() == 1
     passed = ordered["verdict"].isin(list(PASSED)).to_numpy()
-    sized = (ordered["position_notional"] > 0).to_numpy()
+    sized = ordered["position_notional"].to_numpy() > 0
+    taken = np.where(settled, ordered["taken"].to_numpy(), passed & sized).astype(np.int64)
     blocked = np.where(passed & ~sized, BELOW_MINIMUM, "").astype(object)
-    taken = (passed & sized).astype(np.int64)
+    blocked[settled] = ordered["blocked_by"].to_numpy(dtype=object)[settled]
     if limits is not None:
-        for position in np.flatnonzero(taken):
-            candidate = ordered.iloc[position]
-            refusal = limits.refuses(candidate)
+        account = Account(limits)
+        for position, outcome in zip(np.flatnonzero(taken), _outcomes(ordered[taken == 1]), strict=True):
+            refusal = "" if settled[position] else account.refuses(outcome)
             if refusal:
                 taken[position], blocked[position] = 0, refusal
             else:
-                limits.takes(candidate)
+                account.takes(outcome)
     return pd.DataFrame(
         {
             "signal_id": ordered["signal_id"].to_numpy(),
@@ -223,6 +218,16 @@ def take(rows: pd.DataFrame, limits: Limits | None = None) -> pd.DataFrame:
             "blocked_by": pd.Series(blocked, dtype="str"),
         }
     )
+
+
+def _outcomes(rows: pd.DataFrame) -> Iterator[Outcome]:
+    """Yield what is known of each trade."""
+    waiting, is_open = rows["status"] == "PENDING", rows["status"] == "OPEN"
+    frees_ms = rows["known_ms"].mask(waiting, rows["valid_until_ms"]).mask(is_open, NEVER_MS)
+    usd = (rows["pnl_pct"] / 100.0 * rows["position_notional"]).mask(waiting | is_open, 0.0)
+    columns = (rows["symbol"], rows["timeframe"], rows["decided_ms"], frees_ms, rows["exit_reason"] == "SL", usd)
+    for values in zip(*(column.tolist() for column in columns), strict=True):
+        yield Outcome(*values)
 
 
 def _digest(text: str, length: int) -> str:

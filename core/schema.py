@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 __all__ = [
+    "ACCOUNT_ROWS",
     "CANDIDATES",
     "DECISIONS",
     "SIGNALS",
@@ -286,6 +287,27 @@ TRADES: FrameSpec = _spec(
         "next_target": "int64",
         "funded_ms": "int64",  # funding marks up to here are paid
         "n_events": "int64",
+    }
+)
+
+ACCOUNT_ROWS: FrameSpec = _spec(
+    {
+        "signal_id": "int64",
+        "exit_policy": "str",
+        "key": "str",
+        "decided_ms": "int64",
+        "valid_until_ms": "int64",
+        "symbol": "str",
+        "timeframe": "str",
+        "verdict": "str",
+        "position_notional": "float64",
+        "status": "str",
+        "known_ms": "int64",
+        "exit_reason": "str",
+        "pnl_pct": "float64",
+        "taken": "int64",
+        "blocked_by": "str",
+        "settled": "int64",  # 0 | 1: `taken` is not to be decided again
     }
 )
 

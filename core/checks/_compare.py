@@ -16,7 +16,18 @@ import pandas as pd
 
 from core.schema import Candles, IntArray
 
-__all__ = ["ROW", "Compute", "Difference", "Said", "choose_cuts", "differing", "first_differences", "said_to_frame"]
+__all__ = [
+    "ABSENT",
+    "PRESENT",
+    "ROW",
+    "Compute",
+    "Difference",
+    "Said",
+    "choose_cuts",
+    "differing",
+    "first_differences",
+    "said_to_frame",
+]
 
 RTOL = 1e-9
 ATOL_OF_LARGEST = 1e-12  # of a column's largest value: rounding noise around zero is no difference
@@ -112,11 +123,13 @@ def first_differences(expected: pd.DataFrame, found: pd.DataFrame) -> list[Diffe
         told = (PRESENT, ABSENT) if there else (ABSENT, PRESENT)
         out.append(Difference(ROW, int(first[0]), *told))
     shared = expected.index.intersection(found.index)
+    if not len(shared):
+        return out
     one, other = expected.loc[shared], found.loc[shared]
     for name in dict.fromkeys([*expected.columns, *found.columns]):
         if name not in one.columns or name not in other.columns:
             told = (PRESENT, ABSENT) if name in one.columns else (ABSENT, PRESENT)
-            out.append(Difference(str(name), int(shared[0][0]) if len(shared) else 0, *told))
+            out.append(Difference(str(name), int(shared[0][0]), *told))
             continue
         unequal = np.flatnonzero(differing(one[name], other[name]))
         if len(unequal):

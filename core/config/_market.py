@@ -152,6 +152,4 @@ class Incremental(Section):
     """The sync of every cycle."""
 
     overlap_candles: int = key(3, "Fetched again each time, to see late revisions.", "minutes", ge=0, le=1000)
-    run_seconds: int = key(
-        60, "Pace of the cycle; the watchdog ends a process without one for three minutes.", "seconds", ge=1, le=120
-    )
+    run_seconds: int = key(60, "Pace of the cycle.", "seconds", ge=1, le=120)

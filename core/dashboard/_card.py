@@ -141,13 +141,13 @@ def _trade(trade: pd.Series, verdict: str, zone: str) -> None:
     lines = [("Status", f"{status}: {STATUSES[status]}")]
     if trade["exit_reason"]:
         lines.append(("Ended by", f"{trade['exit_reason']}: {ENDS.get(str(trade['exit_reason']), '')}"))
-    lines.append(("In the account", _in_account(trade, verdict)))
+    lines.append(("Taken", _in_account(trade, verdict)))
     if int(trade["opened_ms"]):
         lines.append(("Filled", f"{_fill_text(trade['fill_price'])} at {format_ms(int(trade['opened_ms']), zone)}"))
         lines.append(("Result", _result(trade)))
         lines.append(("Costs", _costs(trade)))
         reach = f"best {in_signed_percent(float(trade['mfe_pct']))}, worst {in_signed_percent(float(trade['mae_pct']))}"
-        lines.append(("Furthest moves", reach))
+        lines.append(("Extremes", reach))
     if int(trade["closed_ms"]) and int(trade["opened_ms"]):
         held = format_duration(int(trade["known_ms"]) - int(trade["opened_ms"]))
         lines.append(("Left", f"{_fill_text(trade['exit_price'])} on average, after {held}"))
@@ -211,7 +211,7 @@ def event_table(events: pd.DataFrame) -> pd.DataFrame:
         lines.append(
             {
                 "time": pd.Timestamp(int(first["ts_ms"]), unit="ms", tz="UTC"),
-                "what": words if len(part) == 1 else f"{words} {len(part)} times from here",
+                "what": words if len(part) == 1 else f"{words}, {len(part)} times",
                 "price": "" if funding else _fill_text(first["price"]),
                 "share": 100.0 * float(first["fraction"]),
                 "fee": math.nan if funding else float(first["fee_pct"]),

@@ -222,9 +222,11 @@ def candle_chart(
     }
 
 
-def _legend(overlay: list[Option]) -> list[str]:
+def _legend(overlay: list[Option]) -> list[Any]:
     """Name what is not named beside the axis, as the levels are."""
-    return ["Long signal", "Short signal", *(str(item["name"]) for item in overlay if "markLine" not in item)]
+    up, down = "path://M0,8L10,8L5,0Z", "path://M0,0L10,0L5,8Z"  # a legend does not turn a symbol by itself
+    marks = [{"name": "Long signal", "icon": up}, {"name": "Short signal", "icon": down}]
+    return [*marks, *(str(item["name"]) for item in overlay if "markLine" not in item)]
 
 
 def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame) -> list[Option]:

@@ -40,7 +40,8 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
     )
     line: Option = {"lineStyle": {"color": GRID_LINE}}
     place: Option = {"left": 12, "right": 72, "containLabel": False, "outerBoundsMode": "none"}
-    shared: Option = {"type": "line", "step": "end", "showSymbol": False}
+    # Of many trades on one pixel the highest and the lowest are drawn, so that no fall is lost.
+    shared: Option = {"type": "line", "step": "end", "showSymbol": False, "sampling": "minmax"}
     return {
         "animation": False,
         "useUTC": True,

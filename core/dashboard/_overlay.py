@@ -91,9 +91,10 @@ def _level(name: str, price: float, colour: str, start: str, end: str) -> Option
     tag: Option = {
         "position": "end",
         "formatter": f"{name} {price_text(price)}",
-        "color": colour,
-        "backgroundColor": BACKGROUND,
-        "padding": [3, 6],
+        "color": BACKGROUND,
+        "backgroundColor": colour,  # filled, so that it stands before the price it covers
+        "borderRadius": 2,
+        "padding": [4, 6],
         "fontSize": 11,
     }
     across: Option = {

@@ -15,6 +15,7 @@ from core.dashboard._columns import EXIT_COLUMNS, GROUP_COLUMNS, TRADE_COLUMNS, 
 from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._shared import View, empty_state, show
 from core.dashboard._source import heads_of, policies_of, rows_of
+from core.dashboard._stress import under_stress
 from core.results.equity import account_curve, equal_stake_curve, equity_frame
 from core.results.metrics import NOT_ENOUGH, Metric, account_metrics, conclusion, counted, metrics, stake_metrics
 from core.results.rows import closed_rows, plan_table, taken_rows
@@ -55,6 +56,7 @@ def _body(view: View) -> None:
     _equity(view, rows, everything)
     _exits(rows)
     _groups(rows)
+    under_stress(view, *chosen)
     _trades(rows)
 
 
@@ -258,7 +260,16 @@ def _trades(rows: pd.DataFrame) -> None:
     table = trades_table(chosen)
     shown = [name for name in TRADE_COLUMNS if name != "blocked_by" or (table["blocked_by"] != "").any()]
     told = table.assign(taken=yes_or_no(table["taken"]), ambiguous=yes_or_no(table["ambiguous"]))
-    st.dataframe(told, hide_index=True, placeholder="", height=420, column_config=TRADE_COLUMNS, column_order=shown)
+    # Lazily: only the rows in view travel to the browser, whatever their number.
+    st.dataframe(
+        told,
+        hide_index=True,
+        placeholder="",
+        height=420,
+        column_config=TRADE_COLUMNS,
+        column_order=shown,
+        lazy=True,
+    )
     st.download_button(
         "Trades as CSV",
         data=lambda: table.to_csv(index=False),

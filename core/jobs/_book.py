@@ -19,11 +19,11 @@ from core.execution.funding import funding_frontier, funding_marks, no_marks
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.jobs._desk import Desk
-from core.pipeline import simulate, take
+from core.pipeline import simulate
 from core.ports import ExitPolicy
 from core.schema import TRADE_EVENTS, TRADES, Candles, Instrument, empty_frame, perpetual
 
-__all__ = ["Played", "begin", "instrument_of", "join_signals", "mark_taken", "play_on", "playable_to", "policy_id"]
+__all__ = ["Played", "begin", "instrument_of", "join_signals", "play_on", "playable_to", "policy_id"]
 
 Played = tuple[pd.DataFrame, pd.DataFrame]
 Parameters = tuple[ExitPolicy, ExecutionRules, CostModel]
@@ -133,22 +133,6 @@ def _run(desk: Desk, symbol: str, from_ms: int, to_ms: int, default_rate_pct: fl
         return Run(candles, to_ms, no_marks())
     recorded = desk.reader.funding(desk.exchange, symbol)
     return Run(candles, to_ms, funding_marks(recorded, from_ms - MINUTE_MS, to_ms, default_rate_pct))
-
-
-def mark_taken(trades: pd.DataFrame, signals: pd.DataFrame) -> pd.DataFrame:
-    """Return new trades with `taken` and `blocked_by` set."""
-    shared = ["signal_id", "exit_policy", "known_ms", "exit_reason", "pnl_pct"]
-    rows = pd.concat(
-        [
-            trades[shared].reset_index(drop=True),
-            signals[["key", "decided_ms", "symbol", "timeframe", "verdict", "position_notional"]].reset_index(
-                drop=True
-            ),
-        ],
-        axis=1,
-    )
-    verdicts = take(rows).set_index("signal_id").loc[trades["signal_id"]]
-    return trades.assign(taken=verdicts["taken"].to_numpy(), blocked_by=verdicts["blocked_by"].to_numpy())
 
 
 def _parameters(desk: Desk, exit_policy: str) -> Parameters:

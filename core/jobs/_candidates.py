@@ -6,25 +6,28 @@ candidate that is already there keeps its row.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from core.clock import timeframe_ms
-from core.jobs._announce import event_rows, new_signal_rows
-from core.jobs._book import begin, instrument_of, mark_taken, play_on
+from core.config import Config
+from core.execution.costs import CostModel
+from core.jobs._book import begin, instrument_of, play_on
 from core.jobs._desk import Desk
 from core.pipeline import ScanRules, scan
 from core.ports import Setup
 from core.risk.sizing import RiskRules
-from core.schema import Candles
+from core.schema import SIGNALS, TRADE_EVENTS, TRADES, Candles, empty_frame
 
-__all__ = ["decide_range", "scan_rules", "store_candidates"]
+__all__ = ["Stored", "decide_range", "scan_rules", "store_candidates"]
 
 
-def scan_rules(desk: Desk) -> ScanRules:
-    """Return what a scan needs of the configuration in force."""
-    risk = desk.config.risk
+def scan_rules(config: Config, costs: CostModel) -> ScanRules:
+    """Return what a scan needs of a configuration."""
+    risk = config.risk
     return ScanRules(
-        costs=desk.costs,
+        costs=costs,
         risk=RiskRules(
             capital_usd=risk.capital_usd,
             risk_pct=risk.risk_pct,
@@ -32,8 +35,8 @@ def scan_rules(desk: Desk) -> ScanRules:
             liquidation_buffer=risk.liquidation_buffer,
             maintenance_margin_pct=risk.maintenance_margin_pct,
         ),
-        validity_candles=desk.config.signals.validity_candles,
-        meta_enabled=desk.config.models.meta.enabled,
+        validity_candles=config.signals.validity_candles,
+        meta_enabled=config.models.meta.enabled,
     )
 
 
@@ -55,9 +58,18 @@ def decide_range(
     due = desk.reader.candles(desk.exchange, symbol, timeframe, first_ts, to_ms - step + 1)
     candles = Candles.concat([before, due])
     signals, decisions = scan(
-        candles, instrument_of(desk, symbol), timeframe, setup, scan_rules(desk), first=len(before)
+        candles, instrument_of(desk, symbol), timeframe, setup, scan_rules(desk.config, desk.costs), first=len(before)
     )
     return signals, decisions, len(due)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """What was new: signals with their ids, their trades, and what has happened to them already."""
+
+    signals: pd.DataFrame
+    trades: pd.DataFrame
+    events: pd.DataFrame
 
 
 def store_candidates(
@@ -65,11 +77,10 @@ def store_candidates(
     signals: pd.DataFrame,
     decisions: pd.DataFrame,
     origin: str,
-    now_ms: int,
     to_ms: int,
     candles: Candles | None = None,
-) -> int:
-    """Store one symbol's candidates that are missing, with decision, trade, events and alerts.
+) -> Stored:
+    """Store one symbol's candidates that are missing, with decision, trade and events; what is taken comes later.
 
     Parameters
     ----------
@@ -77,9 +88,7 @@ def store_candidates(
     signals, decisions : pandas.DataFrame
         Row by row beside each other.
     origin : str
-        ``live`` or ``retro``; only live rows are announced.
-    now_ms : int
-        Market time.
+        ``live`` or ``retro``.
     to_ms : int
         Play the new trades up to here.
     candles : Candles, optional
@@ -87,26 +96,24 @@ def store_candidates(
 
     Returns
     -------
-    int
-        How many were new.
+    Stored
     """
+    nothing = Stored(empty_frame(SIGNALS), empty_frame(TRADES), empty_frame(TRADE_EVENTS))
     if signals.empty:
-        return 0
+        return nothing
     with desk.writer.transaction():
         put = desk.writer.put_signals(signals.assign(origin=origin))
         fresh = put["new"].to_numpy(dtype=bool)
         if not fresh.any():
-            return 0
+            return nothing
         signals = signals.assign(id=put["id"].to_numpy(), origin=origin)[fresh].reset_index(drop=True)
         desk.writer.put_decisions(decisions[fresh].assign(signal_id=signals["id"].to_numpy()))
-        trades = mark_taken(begin(desk, signals), signals)
+        trades = begin(desk, signals)
         symbol = str(signals["symbol"].iloc[0])
         after, events = play_on(desk, trades, signals, {symbol: to_ms}, {symbol: candles} if candles else None)
-        waiting = trades[~trades["signal_id"].isin(after["signal_id"])]
-        desk.writer.put_trades(pd.concat([waiting, after], ignore_index=True) if len(after) else waiting)
+        if len(after):
+            waiting = trades[~trades["signal_id"].isin(after["signal_id"])]
+            trades = pd.concat([waiting, after], ignore_index=True)
+        desk.writer.put_trades(trades)
         desk.writer.put_events(events)
-        if origin == "live":
-            channels = list(desk.notifiers)
-            desk.writer.queue(new_signal_rows(signals, trades, desk.config, channels, now_ms))
-            desk.writer.queue(event_rows(events, after, signals, desk.config, channels, now_ms))
-    return len(signals)
+    return Stored(signals, trades, events)

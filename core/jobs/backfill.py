@@ -88,9 +88,11 @@ async def run(desk: Desk, now_ms: int, start_ms: int | None = None, progress: Pr
         The market's list of symbols cannot be had, so there is no point in asking for candles.
     """
     step = timeframe_ms(desk.config.data.base_timeframe)
+    instruments = await desk.market.load_markets()
+    # Only now is the exchange's own time known: a machine's clock that is ahead of it must not be waited for.
+    now_ms = min(now_ms, desk.market.now_ms())
     first_ms = floor_to(history_start(desk, now_ms) if start_ms is None else start_ms, step)
     end_ms = floor_to(now_ms, step)
-    instruments = await desk.market.load_markets()
     desk.writer.put_instruments([instruments[symbol] for symbol in desk.symbols if symbol in instruments])
     symbols = list(desk.symbols)
     heads = {symbol: first_stored(desk, symbol) for symbol in symbols}
@@ -119,6 +121,7 @@ async def _fill_forward(desk: Desk, symbol: str, first_ms: int, end_ms: int, met
     failures = 0
     while True:
         now_ms = desk.market.now_ms()
+        end_ms = min(end_ms, floor_to(now_ms, timeframe_ms(desk.config.data.base_timeframe)))
         pulled = await pull(desk, symbol, series, now_ms, first_ms, Budget(PAGES, TRANSACTION_ROWS))
         written = write(desk, [pulled], now_ms)
         minutes = _reached(pulled.series, first_ms, end_ms) - _reached(series, first_ms, end_ms)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.clock import DAY_MS, floor_to, timeframe_ms
-from core.jobs._book import begin, join_signals, mark_taken, play_on, playable_to, policy_id
+from core.jobs._account import settle
+from core.jobs._book import begin, join_signals, play_on, playable_to, policy_id
 from core.jobs._candidates import decide_range, store_candidates
 from core.jobs._desk import Desk, Report
 from core.schema import Candles
@@ -84,6 +85,10 @@ async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress
             if progress:
                 progress(step, total, symbol)
         counts["trades"] += fill.carry_on(fill.playable_ms)
+    starts = [parts[0][0] for parts in chunks.values() if parts]
+    if starts:
+        with desk.writer.transaction():
+            settle(desk, min(starts), keep_live=True)
     problems = tuple(f"{symbol}: no candles in this range" for symbol, parts in chunks.items() if not parts)
     return Report("retro_scan", ok=not problems, counts=counts, problems=problems)
 
@@ -105,7 +110,7 @@ class _Fill:
     """Fills in one symbol, chunk after chunk."""
 
     def __init__(self, desk: Desk, symbol: str, request: RetroRequest, now_ms: int) -> None:
-        self.desk, self.symbol, self.request, self.now_ms = desk, symbol, request, now_ms
+        self.desk, self.symbol, self.request = desk, symbol, request
         self.playable_ms = playable_to(desk, symbol, now_ms)
         self.since = {
             timeframe: self._newest(timeframe) if request.limit_per_pair else (0, "")
@@ -142,7 +147,7 @@ class _Fill:
         new = 0
         for lo in range(0, len(signals), BATCH):
             part = [frame.iloc[lo : lo + BATCH].reset_index(drop=True) for frame in (signals, decisions)]
-            new += store_candidates(self.desk, part[0], part[1], "retro", self.now_ms, to_ms, candles)
+            new += len(store_candidates(self.desk, part[0], part[1], "retro", to_ms, candles).signals)
         return new
 
     def _play_stored(self, start_ms: int, end_ms: int, to_ms: int, candles: Candles) -> int:
@@ -155,7 +160,7 @@ class _Fill:
             signals = desk.reader.signals(ids=lacking[lo : lo + BATCH])
             signals = signals[signals["timeframe"].isin(list(self.request.timeframes))].reset_index(drop=True)
             with desk.writer.transaction():
-                fresh = mark_taken(begin(desk, signals), signals)
+                fresh = begin(desk, signals)
                 desk.writer.put_trades(fresh)
                 moved += self._play(fresh, signals, to_ms, candles)
         if len(unfinished):

@@ -6,12 +6,18 @@ decided as of its own `decided_ms`. A stale series waits and writes nothing; lat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
 
 from core.clock import timeframe_ms
-from core.jobs._book import playable_to
-from core.jobs._candidates import decide_range, store_candidates
+from core.jobs._account import settle, settled_until
+from core.jobs._announce import event_rows, new_signal_rows
+from core.jobs._book import instrument_of, playable_to
+from core.jobs._candidates import Stored, decide_range, scan_rules, store_candidates
 from core.jobs._desk import Desk, Report
+from core.pipeline import plan_hash
+from core.risk.terms import Terms, terms_to_text
 
 __all__ = ["run"]
 
@@ -33,21 +39,53 @@ async def run(desk: Desk, now_ms: int) -> Report:
     due = list(_due(desk, now_ms))
     if not due:
         return Report("scan_signals")
-    closes = found = count = 0
+    closes = count = 0
     decided = []
     for symbol, timeframe, done_ms, frontier_ms in due:
         for setup in desk.setups:
             signals, decisions, count = decide_range(desk, symbol, timeframe, setup, done_ms, frontier_ms)
             decided.append((symbol, signals, decisions))
         closes += count
+    terms = _terms_in_force(desk, {symbol for symbol, *_ in due})
     with desk.writer.transaction():
-        for symbol, signals, decisions in decided:
-            if len(signals):
-                to_ms = playable_to(desk, symbol, now_ms)
-                found += store_candidates(desk, signals, decisions, "live", now_ms, to_ms)
-        for symbol, timeframe, _, frontier_ms in due:
+        stored = [
+            store_candidates(desk, signals, decisions, "live", playable_to(desk, symbol, now_ms))
+            for symbol, signals, decisions in decided
+            if len(signals)
+        ]
+        for symbol, timeframe, done_ms, frontier_ms in due:
+            desk.writer.note_live(desk.exchange, symbol, timeframe, done_ms, terms[symbol])
             desk.writer.set_scanned(desk.exchange, symbol, timeframe, frontier_ms)
+        _take(desk, stored, min(done_ms for _, _, done_ms, _ in due), now_ms)
+    found = sum(len(new.signals) for new in stored)
     return Report("scan_signals", counts={"closes": closes, "signals": found})
+
+
+def _take(desk: Desk, stored: list[Stored], first_ms: int, now_ms: int) -> None:
+    """Decide what the account takes since the last close whose outcomes were all known, and announce what is new."""
+    mark = f"settled:{desk.exchange}"
+    known = desk.reader.meta(mark)
+    verdicts = settle(desk, min(int(known), first_ms) if known else first_ms)
+    desk.writer.set_meta(mark, str(settled_until(desk, now_ms)))
+    taken = verdicts.set_index(["signal_id", "exit_policy"])
+    channels = list(desk.notifiers)
+    for new in stored:
+        if new.signals.empty:
+            continue
+        told = taken.loc[pd.MultiIndex.from_frame(new.trades[["signal_id", "exit_policy"]])]
+        trades = new.trades.assign(taken=told["taken"].to_numpy(), blocked_by=told["blocked_by"].to_numpy())
+        desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, channels, now_ms))
+        desk.writer.queue(event_rows(new.events, trades, new.signals, desk.config, channels, now_ms))
+
+
+def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:
+    """Return what decisions follow from now, by symbol: a check may want to make them again later."""
+    rules = scan_rules(desk.config, desk.costs)
+    plans = [plan_hash(setup, rules) for setup in desk.setups]
+    return {
+        symbol: terms_to_text(Terms(plans, rules.risk, rules.meta_enabled, instrument_of(desk, symbol)))
+        for symbol in symbols
+    }
 
 
 def _due(desk: Desk, now_ms: int) -> Iterator[tuple[str, str, int, int]]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.errors import UsageError, nearest
 from core.pipeline import simulate
-from core.results.metrics import DISCLAIMER, SYNTHETIC
+from core.results.metrics import SYNTHETIC
 from core.results.rows import newest_policy, plan_table
 from core.results.stress import Progress, stress
 from core.results.stress_words import told
@@ -90,7 +90,7 @@ def stress_text(reader: Reader, request: StressRequest, progress: Progress | Non
         return f"{head}. Nothing to play in this choice."
     found = stress(reader, exchange, exit_policy, chosen, simulate, request.variants, progress)
     generated = [SYNTHETIC] * (reader.meta(f"synthetic:{exchange}") == "1")
-    return "\n".join([head, *generated, told(found), "", DISCLAIMER])
+    return "\n".join([head, *generated, told(found)])
 
 
 def _narrowed(heads: pd.DataFrame, request: StressRequest) -> pd.DataFrame:

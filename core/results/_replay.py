@@ -180,6 +180,7 @@ def replay(
     policy: ExitPolicy,
     simulate: Simulate,
     moved: Callable[[float], None] | None = None,
+    chunk_ms: int = CHUNK_MS,
 ) -> list[Replay]:
     """Play the candidates under each of several terms, a stretch of candles at a time.
 
@@ -192,6 +193,8 @@ def replay(
         `pipeline.simulate`.
     moved : callable, optional
         Called with the share done.
+    chunk_ms : int
+        Length of a stretch.
 
     Returns
     -------
@@ -205,7 +208,7 @@ def replay(
         start_ms = min(book.next_ms() for book in books)
         if start_ms >= material.to_ms:
             break
-        until_ms = min(max(start_ms, until_ms) + CHUNK_MS, material.to_ms)
+        until_ms = min(max(start_ms, until_ms) + chunk_ms, material.to_ms)
         candles = material.candles(start_ms, until_ms)
         for book in books:
             book.play(policy, simulate, candles, start_ms, until_ms)

@@ -10,13 +10,14 @@ import textwrap
 from collections.abc import Sequence
 
 from core.results.intervals import MIN_CLOSED, MIN_WEEKS
-from core.results.metrics import NOT_ENOUGH
+from core.results.metrics import DISCLAIMER, NOT_ENOUGH
 from core.results.stress import Line, Stress
 from core.results.variants import PLAYED
 from core.results.words import as_factor, in_percent, in_r, in_usd, span
 
 __all__ = [
     "ABOUT",
+    "CHANGES",
     "CHANGE_COLUMNS",
     "RESULT_COLUMNS",
     "ambiguity",
@@ -25,16 +26,17 @@ __all__ = [
     "notes",
     "result_cells",
     "told",
+    "verdict",
 ]
 
 WIDTH = 100
-RESULT_COLUMNS = ("", "Closed", "Filled", "Won", "Expectancy", "95 %", "Factor", "Equal stakes")
+RESULT_COLUMNS = ("", "Closed", "Filled", "Won", "Expectancy", "95 %", "Profit factor", "Equal stakes")
 CHANGE_COLUMNS = ("", "Filled", "Not filled", "Better", "Worse", "A candidate", "95 %")
 ABOUT = (
     "The same candidates under other assumptions: all of them, taken or not, at equal stakes and after all costs. "
     "Nothing here is stored; it is played again each time."
 )
-_CHANGES = (
+CHANGES = (
     "What it changes, candidate by candidate (one that is not filled has 0 R): how many are filled only then, no "
     "longer filled, better, worse, and the mean difference"
 )
@@ -92,15 +94,32 @@ def notes(stress: Stress) -> list[str]:
     ]
 
 
+def verdict(stress: Stress) -> str:
+    """Say in a sentence how much of the result hangs on assumptions."""
+    judged = [line for line in stress.lines if line.summary.expectancy_r.enough]
+    if len(judged) < len(stress.lines):
+        return f"Not enough data to judge every assumption: {MIN_CLOSED} closed in {MIN_WEEKS} weeks needed of each."
+    above = [label(line) for line in judged if line.summary.expectancy_r.low > 0]
+    below = [label(line) for line in judged if line.summary.expectancy_r.high < 0]
+    if len(above) == len(judged):
+        return "These trades earned under every assumption here: each interval lies above zero."
+    if len(below) == len(judged):
+        return "These trades lost under every assumption here: each interval lies below zero."
+    if not above:
+        return "No evidence of an edge under any assumption here: no interval lies above zero."
+    rest = ", ".join(label(line) for line in judged if label(line) not in above)
+    return f"It hangs on assumptions whether these trades earned: no evidence of an edge under {rest}."
+
+
 def told(stress: Stress) -> str:
     """Return everything as text, at most 100 columns wide."""
     lines = [*_wrapped(ABOUT), *[row for note in notes(stress) for row in _wrapped(note)], ""]
-    lines += [*_wrapped(ambiguity(stress)), ""]
+    lines += [*_wrapped(verdict(stress)), *_wrapped(ambiguity(stress)), ""]
     lines += [*_aligned([RESULT_COLUMNS, *(result_cells(line) for line in stress.lines)]), ""]
     others = [line for line in stress.lines if line.variant.name != PLAYED]
     if others:
-        lines += [*_wrapped(f"{_CHANGES}."), *_changes(others), ""]
-    lines += ["What each means", *_meanings(stress.lines)]
+        lines += [*_wrapped(f"{CHANGES}."), *_changes(others), ""]
+    lines += ["What each means", *_meanings(stress.lines), "", *_wrapped(DISCLAIMER)]
     return "\n".join(lines)
 
 
@@ -133,7 +152,7 @@ def _percent(share: float) -> str:
 
 def _fine(value: float) -> str:
     """Write a difference a candidate: small, since most candidates do not change."""
-    return f"{value:+.3f} R"
+    return f"{value:+.4f} R"
 
 
 def _wrapped(text: str) -> list[str]:

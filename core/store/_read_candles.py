@@ -16,7 +16,16 @@ from core.schema import Candles, FloatArray, IntArray
 from core.store._frames import fetch, fetch_value
 from core.store.blocks import BLOCK_CANDLES, decode_into
 
-__all__ = ["SeriesKey", "block_span", "count_candles", "last_candles", "read_candles", "read_rows", "series_id"]
+__all__ = [
+    "SeriesKey",
+    "block_span",
+    "count_candles",
+    "first_seen",
+    "last_candles",
+    "read_candles",
+    "read_rows",
+    "series_id",
+]
 
 SeriesKey = tuple[str, str, str]  # exchange, symbol, timeframe
 Columns = tuple[IntArray | FloatArray, ...]
@@ -90,6 +99,17 @@ def last_candles(connection: apsw.Connection, key: SeriesKey, n: int, end_ms: in
         (series, sys.maxsize if end_ms is None else end_ms, n - 1),
     )
     return read_candles(connection, key, first, end_ms)
+
+
+def first_seen(connection: apsw.Connection, key: SeriesKey, start_ms: int, end_ms: int) -> IntArray:
+    """Return open and first arrival of the candles with ``start_ms <= ts < end_ms``, shape (n, 2)."""
+    rows = fetch(
+        connection,
+        "SELECT ts_ms, ifnull(first_seen_ms, 0) FROM candle"
+        " WHERE series_id = ? AND ts_ms >= ? AND ts_ms < ? ORDER BY ts_ms",
+        (series_id(connection, key), start_ms, end_ms),
+    )
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
 def count_candles(connection: apsw.Connection, series: int, timeframe: str) -> int:

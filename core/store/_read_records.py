@@ -26,6 +26,8 @@ __all__ = [
     "gaps",
     "instruments",
     "job_runs",
+    "live_terms",
+    "live_terms_key",
     "mark",
     "meta",
     "outbox",
@@ -275,3 +277,14 @@ def meta(connection: apsw.Connection, key: str) -> str | None:
     """Return a value of the table meta."""
     found = fetch_value(connection, "SELECT value FROM meta WHERE key = ?", (key,))
     return None if found is None else str(found)
+
+
+def live_terms(connection: apsw.Connection, key: SeriesKey) -> list[tuple[int, str]]:
+    """Return (time, terms) of a series, oldest first: closes after the time were decided under the terms."""
+    text = meta(connection, live_terms_key(key))
+    return [] if text is None else [(int(from_ms), str(terms)) for from_ms, terms in json.loads(text)]
+
+
+def live_terms_key(key: SeriesKey) -> str:
+    """Return the note a series' terms are kept under."""
+    return "live:" + ":".join(key)

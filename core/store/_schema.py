@@ -231,6 +231,7 @@ CREATE TABLE trades (
     PRIMARY KEY (signal_id, exit_policy)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX trades_by_status ON trades (status, exit_policy);
+CREATE INDEX trades_by_end ON trades (known_ms) WHERE taken = 1;
 
 CREATE TABLE trade_events (
     signal_id INTEGER NOT NULL,

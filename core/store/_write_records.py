@@ -16,9 +16,12 @@ import pandas as pd
 
 from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FrameSpec, conform
 from core.store._frames import fetch, frame_to_columns, insert_columns
+from core.store._read_candles import SeriesKey
+from core.store._read_records import live_terms, live_terms_key
 
 __all__ = [
     "mark_outbox",
+    "note_live",
     "put_decisions",
     "put_events",
     "put_exit_policy",
@@ -151,6 +154,13 @@ def put_job_run(
             "SELECT id, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS place FROM job_runs) WHERE place > ?)",
             (_RUNS_KEPT,),
         )
+
+
+def note_live(connection: apsw.Connection, key: SeriesKey, from_ms: int, terms: str) -> None:
+    """Append a series' terms where they are other than the last ones."""
+    known = live_terms(connection, key)
+    if not known or known[-1][1] != terms:
+        set_meta(connection, live_terms_key(key), json.dumps([*known, (from_ms, terms)]))
 
 
 def set_meta(connection: apsw.Connection, key: str, value: str) -> None:

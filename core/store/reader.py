@@ -13,10 +13,11 @@ from pathlib import Path
 import apsw
 import pandas as pd
 
-from core.schema import Candles, FloatArray, Instrument
+from core.schema import Candles, FloatArray, Instrument, IntArray
 from core.store import _read_candles as candle_questions
 from core.store import _read_records as questions
 from core.store._frames import fetch
+from core.store._read_account import account_rows
 from core.store._summary import Summary, summarise
 from core.store.connection import open_reader, translated
 from core.store.migrations import SCHEMA_VERSION
@@ -101,6 +102,17 @@ class Reader:
         with self._connection() as connection:
             return questions.series(connection)
 
+    def first_seen(self, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> IntArray:
+        """Return when candles of ``[start_ms, end_ms)`` first came: int64 (n, 2), open and time of coming, 0 where it
+        is not known."""
+        with self._connection() as connection:
+            return candle_questions.first_seen(connection, (exchange, symbol, timeframe), start_ms, end_ms)
+
+    def live_terms(self, exchange: str, symbol: str, timeframe: str) -> list[tuple[int, str]]:
+        """Return (time, terms), oldest first: live closes after the time were decided under the terms."""
+        with self._connection() as connection:
+            return questions.live_terms(connection, (exchange, symbol, timeframe))
+
     def instruments(self, exchange: str) -> dict[str, Instrument]:
         """Return what the exchange said about its symbols, by symbol."""
         with self._connection() as connection:
@@ -174,6 +186,31 @@ class Reader:
         """Return signals decided in ``(start_ms, end_ms]`` without a trade under an exit policy, oldest first."""
         with self._connection() as connection:
             return questions.ids_without_trade(connection, exchange, symbol, exit_policy, start_ms, end_ms)
+
+    def account_rows(
+        self,
+        exchange: str,
+        exit_policy: str,
+        plan_hashes: Iterable[str],
+        from_ms: int,
+        context_ms: int,
+        keep_live: bool = False,
+    ) -> pd.DataFrame:
+        """Return what an account's decisions from a time on depend on, columns `schema.ACCOUNT_ROWS`.
+
+        Parameters
+        ----------
+        exchange, exit_policy, plan_hashes
+            Whose candidates, played how, planned how.
+        from_ms : int
+            Candidates decided from here on are to be decided; earlier ones that were taken come along as settled
+            while they are unfinished or ended after `context_ms`.
+        context_ms : int
+        keep_live : bool
+            Candidates of origin live come as settled, whenever they were decided.
+        """
+        with self._connection() as connection:
+            return account_rows(connection, exchange, exit_policy, plan_hashes, from_ms, context_ms, keep_live)
 
     def first_ms(self, exchange: str, symbol: str, timeframe: str) -> int | None:
         """Return the open of the oldest stored candle of a series; None where nothing is stored."""

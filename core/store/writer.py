@@ -151,6 +151,11 @@ class Writer:
         """Say that every close up to `scanned_ms` was scanned."""
         self._mark("scanned_ms", (exchange, symbol, timeframe), scanned_ms)
 
+    def note_live(self, exchange: str, symbol: str, timeframe: str, from_ms: int, terms: str) -> None:
+        """Say that closes after `from_ms` are decided live, and under which terms; terms that go on are noted once."""
+        with self.transaction():
+            writes.note_live(self._connection, (exchange, symbol, timeframe), from_ms, terms)
+
     def set_checkpoint(self, exchange: str, symbol: str, timeframe: str, checkpoint_ms: int) -> None:
         """Say that the market was asked about everything before `checkpoint_ms`, and answered."""
         self._mark("checkpoint_ms", (exchange, symbol, timeframe), checkpoint_ms)

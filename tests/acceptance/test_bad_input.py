@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:enable_cleanup_closed ignored:De
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 NOW_MS = 1_750_000_020_000
 BEGIN_MS = floor_to(NOW_MS, MINUTE_MS) - 3 * HOUR_MS
-NOBODY = 65_534
 OFFLINE = (
     *(("db-inspect",), ("retro-scan",), ("analyze-results",), ("scan-signals",), ("maintain",)),
     *(("symbols", "list"), ("symbols", "pause", BTC), ("download-data", "--export", "out")),
@@ -265,29 +264,14 @@ def test_a_database_held_by_another_process_is_said_to_be_locked(tmp_path: Path,
     assert trader(config, "db-inspect") == 0
 
 
-def test_a_read_only_database_is_a_matter_of_the_disk() -> None:
-    who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory() as home:
-        folder = Path(home)
+def test_a_read_only_database_is_a_matter_of_the_disk(tmp_path: Path, failing: Failing) -> None:
+    with read_only_folder(tmp_path / "disk") as (folder, make_read_only):
         config = write_config(folder, {})
-        migrate(folder / "ohlcv.db")
-        with running(config, "db-inspect") as command:  # leaves a -wal and a -shm that may be read
-            assert command.code() == 0
-        said = folder / "said"
-        said.mkdir(mode=0o777)
-        for path in folder.iterdir():
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        folder.chmod(0o555)
-        try:
-            words = [sys.executable, "-m", "core", "symbols", "--config", str(config), "pause", BTC]
-            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, **who)
-        finally:
-            folder.chmod(0o755)
-    if "Permission denied" in done.stderr and str(folder) not in done.stderr:
-        pytest.skip("an unprivileged user cannot read this installation")
-    assert done.returncode == 9, done.stderr
-    assert done.stderr.startswith(f"error: database {folder}/ohlcv.db: the file or its folder is read-only")
-    assert done.stderr.count("\n") == 1
+        assert trader(config, "init-db") == 0
+        assert trader(config, "symbols", "list") == 0
+        make_read_only()
+        for arguments in (("symbols", "pause", BTC), ("maintain",), ("run", "--once")):
+            assert str(folder) in failing(9, config, *arguments)
 
 
 # --- the disk
@@ -318,6 +302,26 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def read_only_folder(folder: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """A folder, and what makes it and its files read-only; to root only a disk is read-only."""
+    if os.geteuid() == 0:
+        with small_disk(folder, "20m"):
+            yield folder, lambda: subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        return
+
+    def set_modes(of_folder: int, of_file: int) -> None:
+        for path in (folder, *folder.iterdir()):
+            path.chmod(of_folder if path.is_dir() else of_file)
+
+    folder.mkdir()
+    try:
+        yield folder, lambda: set_modes(0o555, 0o444)
+    finally:
+        folder.chmod(0o755)
+        set_modes(0o755, 0o644)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk is made with Linux's tmpfs")
@@ -454,7 +458,7 @@ def only_a_header(path: Path) -> str:
 
 
 def longer_candles(path: Path) -> str:
-    candle_frame().iloc[::15].to_csv(path / "BTCUSDT.csv", index=False)
+    candle_frame(minutes=300).iloc[::15].to_csv(path / "BTCUSDT.csv", index=False)
     return "its candles are 15m apart; expected one-minute candles"
 
 

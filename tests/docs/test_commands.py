@@ -85,9 +85,9 @@ def parsed(words: list[str]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_command_line_of_a_page_is_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = {line: told for line in command_lines(page) if (told := understood(line))}
+@pytest.mark.parametrize("path", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_line_of_a_page_is_understood(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {line: told for line in command_lines(path) if (told := understood(line))}
     assert not wrong, capsys.readouterr().err
 
 

@@ -12,13 +12,13 @@ from tests.docs.pages import DOCS, PAGES, ROOT, anchors_of
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_link_to_a_file_leads_to_one_and_to_a_heading_of_it(page: Path) -> None:
-    for link in LINK.findall(page.read_text(encoding="utf-8")):
+@pytest.mark.parametrize("path", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_leads_to_one_and_to_a_heading_of_it(path: Path) -> None:
+    for link in LINK.findall(path.read_text(encoding="utf-8")):
         if link.startswith("https://"):
             continue
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
         assert target.exists(), link
         if anchor:
             assert anchor in anchors_of(target.read_text(encoding="utf-8")), link

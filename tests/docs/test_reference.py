@@ -14,7 +14,9 @@ import pytest
 from core.config import load_config
 from core.config._reference import config_keys, schema_at
 from core.config._sources import PREFIX, SECRET_VARIABLES
+from core.execution.costs import CostModel
 from core.execution.kernel import _ENDS, KINDS, SOURCES, STATUSES
+from core.execution.rules import ExecutionRules
 from core.gate import DISABLED, NO_MODEL, PASSED
 from core.ingest.clean import clean
 from core.jobs import alert
@@ -26,8 +28,9 @@ from core.results.intervals import MIN_CLOSED, MIN_WEEKS
 from core.results.metrics import NOT_ENOUGH, Metric, account_metrics, metrics
 from core.results.rows import result_rows
 from core.results.statistics import summarize
+from core.results.variants import PLAYED, VARIANTS, variants
 from core.store._schema import SCHEMA_1
-from tests.docs.pages import DOCS, PAGES, ROOT, codes_in, first_codes, table_after, text_of
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks_of, codes_in, first_codes, table_after, text_of
 from tests.factories import START_MS, signal_rows, trade_rows
 
 EXECUTION, RESULTS, ALERTS = (text_of(f"docs/{name}.md") for name in ("execution", "results", "alerts"))
@@ -96,6 +99,14 @@ def test_figures_are_withheld_where_the_page_says_so(n: int, weeks: int) -> None
 def test_the_least_numbers_on_the_page_are_those_of_the_code() -> None:
     assert f"from {MIN_CLOSED} trades and {MIN_WEEKS} weeks on" in RESULTS
     assert set(re.findall(r"below (\d+)", RESULTS)) == {str(MIN_CLOSED)}
+
+
+def test_every_variant_of_a_stress_is_described_and_known() -> None:
+    told = first_codes(table_after(text_of("docs/stress.md"), "## The assumptions"))
+    kinds = {re.sub(r"-[\d.]+$", "", name) for name in told}
+    assert {re.sub(r"-[\d.]+$", "", name) for name in VARIANTS} <= kinds
+    costs = CostModel(maker_pct=0.02, taker_pct=0.06, slippage_pct=0.02)
+    assert [variant.name for variant in variants(told, ExecutionRules(), costs)] == [PLAYED, *told]
 
 
 # -- alerts
@@ -225,3 +236,13 @@ def test_the_variables_of_the_example_environment_are_known() -> None:
     config = load_config(ROOT / "config.yaml", written)
     assert config.notify.telegram.enabled
     assert config.notify.telegram.chat_id == "123456789"
+
+
+# -- the tree
+
+
+def test_every_part_of_the_engine_is_in_the_tree_of_the_architecture() -> None:
+    (tree,) = (block for block in blocks_of(text_of("docs/architecture.md"), "") if block.startswith("scheduler_run"))
+    parts = {path.name for path in (ROOT / "core").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    told = set(re.findall(r"[\w.]+", tree))
+    assert {name for name in parts if not name.startswith("__")} <= told

@@ -34,7 +34,7 @@ from tests.engine import ROOT, write_config
 
 COMMANDS = (
     *("init-db", "db-inspect", "download-data", "run", "scan-signals", "retro-scan", "analyze-results"),
-    *("demo", "maintain", "config", "symbols"),
+    *("stress", "demo", "maintain", "config", "symbols"),
 )
 SHIMS = {
     "init_db.py": "init-db",

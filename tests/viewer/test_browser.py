@@ -10,7 +10,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,10 +58,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the viewer did not start within {STARTED_WITHIN_S} s: {log.read_text()}")
 
 
-@pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("viewer")
-    story = Story(days=45, symbols=("BTC/USDT:USDT", "ETH/USDT:USDT"), every=20)
+@contextmanager
+def serving(folder: Path, story: Story) -> Iterator[str]:
+    """Open the viewer on the database of a story; yield its address."""
     path, log, port = write_database(folder / "ohlcv.db", story), folder / "log", free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
     with log.open("wb") as output:
@@ -79,22 +80,41 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert "Traceback" not in log.read_text()
 
 
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    story = Story(days=45, symbols=("BTC/USDT:USDT", "ETH/USDT:USDT"), every=20)
+    with serving(tmp_path_factory.mktemp("viewer"), story) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def ungated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("ungated"), Story(days=21, every=20, verdict="UNGATED")) as address:
+        yield address
+
+
 @pytest.fixture
-def page(browser, viewer: str):
+def page(browser):
     """Return a fresh page whose console must stay free of errors, and which reaches this machine alone."""
     opened = browser.new_page(viewport={"width": 1440, "height": 1000})
     errors, elsewhere = [], []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url, viewer) else None)
+    opened.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
     yield opened
     opened.close()
     assert errors == []
     assert elsewhere == []
 
 
-def _leaves(url: str, home: str) -> bool:
-    return url.startswith(("http:", "https:", "ws:")) and url.split("//")[1].split("/")[0] != home.split("//")[1]
+def _leaves(url: str) -> bool:
+    return url.startswith(("http:", "https:", "ws:", "wss:")) and urlsplit(url).hostname != "127.0.0.1"
+
+
+def _is_error(message) -> bool:
+    # Opened at a page's own address, the browser first asks for the server's health below that address.
+    below = urlsplit(message.location["url"]).path.startswith("/results/_stcore/")
+    return message.type == "error" and not below
 
 
 def settled(page) -> None:
@@ -103,12 +123,12 @@ def settled(page) -> None:
     page.wait_for_timeout(1_500)  # charts fade in after their canvas is there
 
 
-def keep(page, name: str) -> None:
+def keep(page, name: str, width: int = 1440) -> None:
     """Save a picture where SCREENSHOTS names a folder."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
         height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-        page.set_viewport_size({"width": 1440, "height": min(4_000, height + 20)})
+        page.set_viewport_size({"width": width, "height": min(4_000, height + 20)})
         page.wait_for_timeout(1_000)
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
@@ -163,6 +183,19 @@ def test_the_address_of_a_chosen_signal_opens_it_again(page, viewer: str) -> Non
     page.goto(f"{viewer}/?signal=3")
     settled(page)
     assert page.get_by_role("heading", name="#3 ").is_visible()
+
+
+def test_both_pages_fit_a_phone_and_keep_their_warnings(page, ungated: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for place, name in (("", "Signals & Candles"), ("/results", "Results")):
+        page.goto(f"{ungated}{place}")
+        settled(page)
+        assert page.get_by_role("heading", name=name).is_visible()
+        assert page.get_by_text("SYNTHETIC MARKET").is_visible()
+        assert page.get_by_text("UNGATED: no model is in force").is_visible()
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= 390
+        keep(page, f"phone-{name.split()[0].lower()}", width=390)
 
 
 def test_the_csv_of_the_equity_can_be_saved(page, viewer: str, tmp_path: Path) -> None:

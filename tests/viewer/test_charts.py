@@ -8,6 +8,7 @@ import math
 import pandas as pd
 import pytest
 
+from core.dashboard._card import event_table
 from core.dashboard._charts import Axis, candle_chart, moment_labels
 from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._overlay import plan_leg, plan_overlay, price_text
@@ -93,6 +94,47 @@ def test_fills_and_exits_stand_on_the_candle_that_holds_their_minute() -> None:
     overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, events)
     assert named({"series": overlay}, "Filled")["data"] == [["2024-01-01 10:15", 1.0]]
     assert [series["type"] for series in overlay].count("scatter") == 1
+
+
+def test_the_legend_names_what_has_no_tag_of_its_own() -> None:
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]))
+    legend = option(overlay)["legend"]["data"]
+    assert [item if isinstance(item, str) else item["name"] for item in legend] == [
+        "Long signal",
+        "Short signal",
+        "Leg",
+    ]
+
+
+def test_settlements_in_a_row_are_one_line() -> None:
+    def event(seq: int, kind: str, **more: object) -> dict:
+        plain = {"signal_id": 1, "seq": seq, "ts_ms": START_MS + seq * STEP_MS, "kind": kind, "price": 100.0}
+        return {**plain, "fraction": 1.0, **more}
+
+    funding = {"price": math.nan, "rate_pct": 0.01, "fee_pct": 0.0, "source": "recorded"}
+    told = event_table(
+        event_rows(
+            [
+                event(0, "FILL"),
+                *(event(seq, "FUNDING", **funding) for seq in (1, 2, 3)),
+                event(4, "FUNDING", **{**funding, "source": "default"}),
+                event(5, "TARGET", fraction=0.5),
+                event(6, "FUNDING", **funding),
+                event(7, "TP", fraction=0.5),
+            ]
+        )
+    )
+    assert told["what"].tolist() == [
+        "Entry filled",
+        "Funding settled, 3 times",
+        "Funding settled",
+        "Target hit, part sold",
+        "Funding settled",
+        "Ended: last target hit",
+    ]
+    assert told["rate"].round(6).tolist()[1:3] == [0.03, 0.01]
+    assert told["price"].tolist()[:2] == ["100", ""]
+    assert told["fee"].isna().tolist() == [False, True, True, False, True, False]
 
 
 def test_a_leg_outside_the_candles_is_left_out() -> None:

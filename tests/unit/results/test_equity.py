@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,3 +65,9 @@ def test_without_capital_the_accounts_columns_are_unknown() -> None:
     frame = equity_frame(rows(), None)
     assert frame["account_usd"].isna().all()
     assert frame["equal_stake_usd"].notna().all()
+
+
+def test_every_column_of_the_file_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
+    section = page.split("## The equity file")[1].split("\n## ")[0]
+    assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == list(EQUITY_COLUMNS)

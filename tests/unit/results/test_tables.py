@@ -58,6 +58,15 @@ def test_the_trades_table_is_newest_first_with_missing_times_where_nothing_happe
     assert table.loc[1, "hold_hours"] == pytest.approx(1 + 1 / 60)
 
 
+def test_only_a_closed_trade_has_a_result_in_the_trades_table() -> None:
+    unfilled = {"status": "PENDING", "opened_ms": 0, "closed_ms": 0, "known_ms": 0}
+    rows = result_rows(trade_rows([{}, {"status": "OPEN"}, unfilled]), signal_rows([{}, {}, {}]))
+    table = trades_table(rows).set_index("signal_id")
+    for column in ("r_multiple", "pnl_pct", "pnl_usd", "gross_pct", "costs_pct"):
+        assert table[column].notna().to_dict() == {3: False, 2: False, 1: True}
+    assert table["mfe_pct"].notna().to_dict() == {3: False, 2: True, 1: True}
+
+
 def test_a_rate_below_enough_trades_is_words_and_not_a_figure() -> None:
     shown = {metric.label: metric for metric in metrics(summarize(many(29, 3)))}
     for label in ("Win rate", "Expectancy", "Profit factor", "Break-even rate", "Costs, share of gross profit"):

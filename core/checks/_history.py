@@ -1,0 +1,118 @@
+"""Candles as they were stored at an earlier time.
+
+The law: what is not recorded is not guessed: revisions are undone by their recorded old values, candles that came
+later are left out, and a candle that is gone without a word is named, not invented.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from core.checks._findings import LATE, MISSING, REVISED
+from core.clock import MINUTE_MS, format_ms, timeframe_ms
+from core.schema import Candles, IntArray
+from core.store.reader import Reader
+
+__all__ = ["History"]
+
+_COLUMNS = ("open", "high", "low", "close", "volume", "taker_volume", "n_minutes")
+
+
+@dataclass(slots=True, eq=False)
+class History:
+    """What is known about the past of one series.
+
+    Parameters
+    ----------
+    reader : Reader
+    exchange, symbol, timeframe : str
+    base : str
+        The timeframe of the candles that the exchange gave.
+    """
+
+    reader: Reader
+    exchange: str
+    symbol: str
+    timeframe: str
+    base: str
+    _revisions: pd.DataFrame | None = field(default=None, init=False)
+
+    def revisions(self, start_ms: int, end_ms: int) -> pd.DataFrame:
+        """Return the revisions of candles in ``[start_ms, end_ms)``, newest first."""
+        if self._revisions is None:
+            self._revisions = self.reader.revisions(self.exchange, self.symbol, self.timeframe, limit=sys.maxsize)
+        frame = self._revisions
+        return frame[(frame["ts_ms"] >= start_ms) & (frame["ts_ms"] < end_ms)]
+
+    def first_seen(self, candles: Candles) -> IntArray:
+        """Return when each of some stored candles first came."""
+        if not len(candles):
+            return np.empty(0, dtype=np.int64)
+        start_ms, end_ms = int(candles.ts[0]), int(candles.ts[-1]) + 1
+        rows = self.reader.first_seen(self.exchange, self.symbol, self.timeframe, start_ms, end_ms)
+        places = np.minimum(np.searchsorted(rows[:, 0], candles.ts), max(len(rows) - 1, 0))
+        if not len(rows):
+            return np.zeros(len(candles), dtype=np.int64)
+        found: IntArray = np.where(rows[places, 0] == candles.ts, rows[places, 1], 0)
+        return found
+
+    def as_of(self, candles: Candles, moment_ms: int, seen_ms: IntArray | None = None) -> Candles:
+        """Return stored candles as they were at a moment.
+
+        Parameters
+        ----------
+        candles : Candles
+            As they are now.
+        moment_ms : int
+            What came or changed after it is undone.
+        seen_ms : int64 array, optional
+            When each first came; where not given only fillings of missing minutes count as late.
+        """
+        if not len(candles):
+            return candles
+        columns = {name: np.array(getattr(candles, name)) for name in _COLUMNS}
+        keep = np.ones(len(candles), dtype=np.bool_) if seen_ms is None else seen_ms <= moment_ms
+        later = self.revisions(int(candles.ts[0]), int(candles.ts[-1]) + 1)
+        for row in later[later["seen_ms"] > moment_ms].to_dict("records"):  # newest first: undone in that order
+            at = int(np.searchsorted(candles.ts, row["ts_ms"]))
+            if at == len(candles) or candles.ts[at] != row["ts_ms"]:
+                continue
+            if np.isnan(row["old_open"]):
+                keep[at] = False
+                continue
+            for name in _COLUMNS:
+                columns[name][at] = row[f"old_{name}"]
+        return Candles.of(candles.ts[keep], *(columns[name][keep] for name in _COLUMNS))
+
+    def difference(self, then: Candles, now: Candles) -> tuple[str, str]:
+        """Return the cause and the first candle that was other at an earlier time."""
+        shared, at_then, at_now = np.intersect1d(then.ts, now.ts, return_indices=True)
+        changed = np.zeros(len(shared), dtype=np.bool_)
+        for name in _COLUMNS:
+            a, b = getattr(then, name)[at_then], getattr(now, name)[at_now]
+            changed |= (a != b) & ~((a != a) & (b != b))
+        if changed.any():
+            return REVISED, self._named(int(shared[changed][0]))
+        return LATE, self._named(int(np.setdiff1d(now.ts, then.ts)[0]))
+
+    def missing(self, candles: Candles, end_ms: int) -> tuple[str, str] | None:
+        """Return the cause and the first candle before `end_ms` that is neither stored nor known to be missing."""
+        if not len(candles):
+            return None
+        step_ms = timeframe_ms(self.timeframe)
+        wanted = np.arange(candles.ts[0], end_ms, step_ms, dtype=np.int64)
+        for ts_ms in np.setdiff1d(wanted, candles.ts).tolist():
+            minutes = self.reader.candles(self.exchange, self.symbol, self.base, ts_ms, ts_ms + step_ms)
+            gaps = self.reader.gaps(self.exchange, self.symbol, self.base)["ts_ms"]
+            known = int(gaps.between(ts_ms, ts_ms + step_ms - 1).sum())
+            is_derived = self.timeframe != self.base
+            if (is_derived and len(minutes)) or known < step_ms // MINUTE_MS:
+                return MISSING, self._named(ts_ms)
+        return None
+
+    def _named(self, ts_ms: int) -> str:
+        return f"{self.timeframe} {format_ms(ts_ms)}"

@@ -1,0 +1,75 @@
+"""Which candidates the paper account takes, in the store.
+
+The law: live and retro run the same pass over the same rows. What was decided while a symbol lagged behind is
+decided again once its outcomes are known, as of the same close; the record then says what was right, whatever
+an alert said earlier.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.clock import DAY_MS, timeframe_ms
+from core.jobs._book import playable_to, policy_id
+from core.jobs._candidates import scan_rules
+from core.jobs._desk import Desk
+from core.pipeline import plan_hash, take
+from core.risk.limits import LimitRules
+
+__all__ = ["limit_rules", "settle", "settled_until"]
+
+LONGEST_LAG_MS = 7 * DAY_MS
+"""A symbol that lags longer no longer keeps the decisions of the others open."""
+
+
+def limit_rules(desk: Desk) -> LimitRules:
+    """Return the limits in force."""
+    risk = desk.config.risk
+    guard = risk.limits.stop_guard
+    return LimitRules(
+        capital_usd=risk.capital_usd,
+        max_open=risk.limits.max_open,
+        max_open_per_symbol=risk.limits.max_open_per_symbol,
+        cooldown_candles=risk.limits.cooldown_candles,
+        guard_stops=guard.stops,
+        guard_window_hours=guard.window_hours,
+        guard_pause_hours=guard.pause_hours,
+        max_daily_loss_pct=risk.limits.max_daily_loss_pct,
+    )
+
+
+def settle(desk: Desk, from_ms: int, keep_live: bool = False) -> pd.DataFrame:
+    """Decide what is taken of the candidates decided from a time on, and store what changed.
+
+    Parameters
+    ----------
+    desk : Desk
+    from_ms : int
+    keep_live : bool
+        Leave candidates of origin live as they are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        signal_id, exit_policy, taken, blocked_by of every candidate looked at.
+    """
+    rules, limits = scan_rules(desk.config, desk.costs), limit_rules(desk)
+    plans = [plan_hash(setup, rules) for setup in desk.setups]
+    longest = max(timeframe_ms(timeframe) for timeframe in desk.config.timeframes)
+    context_ms = from_ms - max(limits.memory_ms, limits.cooldown_candles * longest)
+    rows = desk.reader.account_rows(desk.exchange, policy_id(desk), plans, from_ms, context_ms, keep_live)
+    verdicts = take(rows, limits)
+    before = rows.set_index(["signal_id", "exit_policy"])[["taken", "blocked_by"]]
+    after = verdicts.set_index(["signal_id", "exit_policy"])
+    changed = (after != before.loc[after.index]).any(axis=1)
+    if changed.any():
+        desk.writer.set_taken(after[changed].reset_index())
+    return verdicts
+
+
+def settled_until(desk: Desk, now_ms: int) -> int:
+    """Return the close up to which no outcome can still become known: what is taken until then stays so."""
+    base = desk.config.data.base_timeframe
+    followed = [symbol for symbol in desk.symbols if desk.reader.frontier(desk.exchange, symbol, base) is not None]
+    played = [playable_to(desk, symbol, now_ms) for symbol in followed]
+    return max(min(played, default=now_ms), now_ms - LONGEST_LAG_MS)

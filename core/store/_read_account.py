@@ -1,0 +1,64 @@
+"""What an account's decisions depend on, in one question.
+
+The law: a signal that was played under several exit policies counts once: under the one in force, else as it
+was taken live.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import apsw
+import pandas as pd
+
+from core.schema import ACCOUNT_ROWS
+from core.store._frames import rows_to_frame
+
+__all__ = ["account_rows"]
+
+# Three branches, so that each finds its rows by an index: what was decided since, what is unfinished, what ended late.
+_QUESTION = """
+WITH mine AS NOT MATERIALIZED (
+    SELECT t.signal_id, t.exit_policy, s.key, s.decided_ms, s.valid_until_ms, s.symbol, s.timeframe, s.verdict,
+           s.position_notional, t.status, t.known_ms, t.exit_reason, t.pnl_pct, t.taken, t.blocked_by, s.origin
+    FROM signals s JOIN trades t ON t.signal_id = s.id
+    WHERE s.exchange = :exchange AND (
+        (t.exit_policy = :policy
+            AND (s.plan_hash IN (SELECT value FROM json_each(:plans)) OR (s.origin = 'live' AND t.taken = 1)))
+        OR (t.exit_policy <> :policy AND s.origin = 'live' AND t.taken = 1
+            AND NOT EXISTS (SELECT 1 FROM trades o WHERE o.signal_id = s.id AND o.exit_policy = :policy)))
+)
+SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
+       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, (:keep_live AND origin = 'live')
+FROM mine WHERE decided_ms >= :from_ms
+UNION ALL
+SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
+       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, 1
+FROM mine WHERE taken = 1 AND status IN ('PENDING', 'OPEN') AND decided_ms < :from_ms
+UNION ALL
+SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
+       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, 1
+FROM mine WHERE taken = 1 AND known_ms > :context_ms AND decided_ms < :from_ms
+"""
+
+
+def account_rows(
+    connection: apsw.Connection,
+    exchange: str,
+    exit_policy: str,
+    plan_hashes: Iterable[str],
+    from_ms: int,
+    context_ms: int,
+    keep_live: bool,
+) -> pd.DataFrame:
+    """Return the rows of `Reader.account_rows`."""
+    values = {
+        "exchange": exchange,
+        "policy": exit_policy,
+        "plans": json.dumps(list(plan_hashes)),
+        "from_ms": from_ms,
+        "context_ms": context_ms,
+        "keep_live": int(keep_live),
+    }
+    return rows_to_frame(list(connection.execute(_QUESTION, values)), ACCOUNT_ROWS)
