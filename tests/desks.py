@@ -1,4 +1,4 @@
-"""A desk for tests of jobs: a real store, the shipped configuration, and a setup whose candidates are easy to foresee."""
+"""A desk for tests of jobs: a real store, the shipped configuration, and a setup whose candidates can be foreseen."""
 
 from __future__ import annotations
 
@@ -170,7 +170,9 @@ def play(desk: Desk) -> int:
     return asyncio.run(work())
 
 
-def tape_market(candles: Mapping[str, Candles], step_min: int = 5, funding: Any = None, **settings: Any) -> ReplayMarket:
+def tape_market(
+    candles: Mapping[str, Candles], step_min: int = 5, funding: Any = None, **settings: Any
+) -> ReplayMarket:
     instruments = {symbol: Instrument(EXCHANGE, symbol, 0.01, 0.001, 5.0) for symbol in candles}
     tape = Tape.of(dict(candles), instruments, funding)
     return ReplayMarket(tape, EXCHANGE, step_ms=step_min * MINUTE_MS, **settings)
@@ -188,5 +190,3 @@ def same_candles(one: Candles, other: Candles) -> bool:
         np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == "taker_volume")
         for name in Candles.__slots__
     )
-
-

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.checks._compare import differing
+from core.checks._compare import ABSENT, ROW, differing
 from core.clock import format_ms
 
 __all__ = [
@@ -77,6 +77,16 @@ class Finding:
     changes: Sequence[Change]
     cause: str
     detail: str = ""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether something that is known to have happened accounts for it."""
+        return self.cause != UNEXPLAINED
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is about a row of the record, and not about one that is lacking there."""
+        return self.changes[0][:2] != (ROW, ABSENT) and self.cause != RETRO
 
     def __str__(self) -> str:
         who = f"{self.kind} {self.signal_id}" if self.signal_id else self.kind

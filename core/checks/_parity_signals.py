@@ -85,7 +85,7 @@ def live_spans(series: Series, start_ms: int | None, end_ms: int | None) -> list
         return []
     noted = [(from_ms, text_to_terms(text)) for from_ms, text in reader.live_terms(*series.key)]
     if not noted:
-        first = reader.signals(**_named(series), origin="live", columns=["decided_ms"])["decided_ms"]
+        first = _recorded(series, "live")["decided_ms"]
         known = reader.instruments(series.exchange).get(series.symbol) or Instrument(series.exchange, series.symbol)
         plans = tuple(plan_hash(setup, rules) for setup in series.setups)
         terms = Terms(plans, rules.risk, rules.meta_enabled, known)
@@ -102,7 +102,7 @@ def check_signals(series: Series, spans: Sequence[Span]) -> Checked:
     """Decide every close of the spans again and compare with what is recorded."""
     if not spans:
         return Checked()
-    recorded = series.reader.signals(**_named(series))
+    recorded = _recorded(series)
     inside = np.zeros(len(recorded), dtype=np.bool_)
     for span in spans:
         inside |= recorded["decided_ms"].between(span.from_ms, span.to_ms, inclusive="right").to_numpy()
@@ -221,8 +221,9 @@ class _Explain:
             yield self.history.as_of(now, int(moment_ms), seen_ms)
 
 
-def _named(series: Series) -> dict[str, str]:
-    return {"exchange": series.exchange, "symbol": series.symbol, "timeframe": series.timeframe}
+def _recorded(series: Series, origin: str | None = None) -> pd.DataFrame:
+    exchange, symbol, timeframe = series.key
+    return series.reader.signals(exchange=exchange, symbol=symbol, timeframe=timeframe, origin=origin)
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

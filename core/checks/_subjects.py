@@ -28,13 +28,13 @@ from core.pipeline import ScanRules, scan, simulate
 from core.ports import ExitPolicy, Setup
 from core.schema import Candles, Instrument, perpetual
 
-__all__ = ["Market", "Subject", "derived", "kernels", "pivots", "played", "scanned", "subjects", "tabled"]
+__all__ = ["MINUTES_MS", "Market", "Subject", "derived", "kernels", "pivots", "played", "scanned", "subjects", "tabled"]
 
 SCANNED_CANDLES = 50_000  # newest candles of a series that a scan is checked on: a year of 15m and more
 KERNEL_CANDLES = 3_000
-MINUTES = 20 * DAY_MS  # newest minutes that resampling and playing are checked on
+MINUTES_MS = 10 * DAY_MS  # newest minutes that resampling and playing are checked on
 PLAYED = 200  # candidates played
-MOMENTS = 5  # times at which the state of every trade is compared
+MOMENTS = 3  # times at which the state of every trade is compared
 _PERIOD, _WINDOW = 14, 5
 
 
@@ -93,7 +93,7 @@ def subjects(
         newest = candles.slice(-KERNEL_CANDLES)
         yield Subject("indicators", f"{symbol} {timeframe}", kernels, newest)
         yield Subject("indicators", f"{symbol} {timeframe}", pivots, newest)
-    minutes = market.minutes.between(int(market.minutes.ts[-1]) - MINUTES) if len(market.minutes) else market.minutes
+    minutes = market.minutes.between(int(market.minutes.ts[-1]) - MINUTES_MS) if len(market.minutes) else market.minutes
     for timeframe in market.longer:
         yield Subject("resample", f"{symbol} {timeframe}", derived(timeframe), minutes)
     for timeframe, candles in market.longer.items():

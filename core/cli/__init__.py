@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_data_commands(add)
     _add_scan_commands(add)
+    _add_check_commands(add)
     _add_care_commands(add)
     return parser
 
@@ -151,6 +152,8 @@ _HOME = {
     "analyze-results": "engine",
     "stress": "engine",
     "demo": "demo",
+    "check": "checks",
+    "parity": "checks",
     "maintain": "care",
     "config": "care",
     "symbols": "care",
@@ -246,6 +249,25 @@ def _add_stress_command(add: Add) -> None:
         metavar="NAME",
         help="what to assume (conservative optimistic through costs-1.5 delay-1 delay-2 delay-5 delay-15 together)",
     )
+
+
+def _add_check_commands(add: Add) -> None:
+    examples = "examples:\n  trader check lookahead --synthetic\n  trader check warmup --timeframes 1h 4h"
+    made = add("check", "Prove that nothing looks ahead, or that declared warm-ups are enough.", examples)
+    made.add_argument("action", type=_one_of("lookahead", "warmup"), metavar="ACTION", help="lookahead or warmup")
+    made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
+    made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all derived)")
+    made.add_argument("--cuts", type=_positive, default=40, metavar="N", help="how many times each is cut (40)")
+    made.add_argument("--seed", type=_positive, default=1, metavar="N", help="which cuts, and which other futures (1)")
+    made.add_argument("--synthetic", action="store_true", help="on generated candles instead of stored ones (off)")
+
+    example = "example:\n  trader parity --start 2024-01-01 --explain"
+    made = add("parity", "Make recorded live decisions again from the database, and explain each difference.", example)
+    made.add_argument("--start", metavar="DATE", help=f"closes after this, {_DATE} (the first live one)")
+    made.add_argument("--end", metavar="DATE", help=f"closes up to this, {_DATE} (the last live one)")
+    made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all that were scanned)")
+    made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all that were scanned)")
+    made.add_argument("--explain", action="store_true", help="list what differs, and why (off)")
 
 
 def _add_care_commands(add: Add) -> None:

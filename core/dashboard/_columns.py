@@ -105,7 +105,9 @@ TRADE_COLUMNS: Columns = {
     "status": "Status",
     "exit_reason": "Ended by",
     "taken": "Taken",
-    "blocked_by": st.column_config.TextColumn("Blocked by", help="The limit that refused a candidate the gate passed"),
+    "blocked_by": st.column_config.TextColumn(
+        "Blocked by", help="The limit that refused a candidate the gate passed", width=180
+    ),
     "verdict": "Verdict",
     "opened": _time_column("Filled (UTC)"),
     "closed": _time_column("Left (UTC)"),

@@ -146,7 +146,7 @@ def _sidebar(source: Source, snapshot: Snapshot) -> str:
             persist_state="session",
             help="Looks at the database again by itself, once or twice a minute. Zoom and choices stay.",
         )
-        st.caption(f"Database, read only: {source.path.name}", help=f"`{source.path}`")
+        st.caption(f"Database: {source.path.name}", help=f"`{source.path}`, opened for reading only")
         if source.profile:
             st.caption(f"Profile: {source.profile}")
         if source.problem:

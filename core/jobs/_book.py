@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core import plugins
-from core.clock import MINUTE_MS
+from core.clock import DAY_MS, MINUTE_MS
 from core.execution import book, identity
 from core.execution.costs import CostModel
 from core.execution.funding import funding_frontier, funding_marks, no_marks
@@ -24,6 +24,9 @@ from core.ports import ExitPolicy
 from core.schema import TRADE_EVENTS, TRADES, Candles, Instrument, empty_frame, perpetual
 
 __all__ = ["Played", "begin", "instrument_of", "join_signals", "play_on", "playable_to", "policy_id"]
+
+FUNDING_LOOK_BACK_MS = 7 * DAY_MS
+"""A market that has recorded no settlement for so long is not waited for."""
 
 Played = tuple[pd.DataFrame, pd.DataFrame]
 Parameters = tuple[ExitPolicy, ExecutionRules, CostModel]
@@ -76,7 +79,7 @@ def playable_to(desk: Desk, symbol: str, now_ms: int) -> int:
     frontier = desk.reader.frontier(desk.exchange, symbol, desk.config.data.base_timeframe) or 0
     if not perpetual(symbol):
         return frontier
-    recorded = desk.reader.funding(desk.exchange, symbol)
+    recorded = desk.reader.funding(desk.exchange, symbol, frontier - FUNDING_LOOK_BACK_MS)
     return funding_frontier(recorded, now_ms, frontier) if len(recorded) else frontier
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.errors import UsageError, nearest
 from core.pipeline import simulate
-from core.results.metrics import SYNTHETIC
+from core.results.metrics import SYNTHETIC, UNGATED
 from core.results.rows import newest_policy, plan_table
 from core.results.stress import Progress, stress
 from core.results.stress_words import told
@@ -69,7 +69,7 @@ def stress_text(reader: Reader, request: StressRequest, progress: Progress | Non
     UsageError
         A symbol, timeframe or exit policy that is not on record, or an unknown variant.
     """
-    newest = reader.signals(limit=1, columns=["exchange"])
+    newest = reader.signals(limit=1, columns=["exchange", "verdict"])
     if newest.empty:
         return f"No signals yet. {_NOTHING}"
     exchange = str(newest["exchange"].iloc[0])
@@ -89,8 +89,9 @@ def stress_text(reader: Reader, request: StressRequest, progress: Progress | Non
     if chosen.empty:
         return f"{head}. Nothing to play in this choice."
     found = stress(reader, exchange, exit_policy, chosen, simulate, request.variants, progress)
-    generated = [SYNTHETIC] * (reader.meta(f"synthetic:{exchange}") == "1")
-    return "\n".join([head, *generated, told(found)])
+    warnings = [SYNTHETIC] * (reader.meta(f"synthetic:{exchange}") == "1")
+    warnings += [UNGATED] * (str(newest["verdict"].iloc[0]) == "UNGATED")
+    return "\n".join([head, *warnings, told(found)])
 
 
 def _narrowed(heads: pd.DataFrame, request: StressRequest) -> pd.DataFrame:

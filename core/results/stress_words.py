@@ -60,10 +60,10 @@ def result_cells(line: Line) -> list[str]:
 
 def change_cells(line: Line) -> list[str]:
     """Return what a line changes, one cell for each of `CHANGE_COLUMNS`."""
-    if line.same_rules:
-        return [label(line), "the rules it was played under", "", "", "", "", ""]
     c = line.change
     counts = [f"{count:,}" for count in (c.filled, c.unfilled, c.better, c.worse)]
+    if line.same_rules:
+        return [label(line), *counts, "none", "the same rules"]
     if not c.mean_r.enough:
         return [label(line), *counts, NOT_ENOUGH, ""]
     return [label(line), *counts, _fine(c.mean_r.value), f"{_fine(c.mean_r.low)[:-2]} to {_fine(c.mean_r.high)}"]
@@ -118,19 +118,9 @@ def told(stress: Stress) -> str:
     lines += [*_aligned([RESULT_COLUMNS, *(result_cells(line) for line in stress.lines)]), ""]
     others = [line for line in stress.lines if line.variant.name != PLAYED]
     if others:
-        lines += [*_wrapped(f"{CHANGES}."), *_changes(others), ""]
+        lines += [*_wrapped(f"{CHANGES}."), *_aligned([CHANGE_COLUMNS, *(change_cells(line) for line in others)]), ""]
     lines += ["What each means", *_meanings(stress.lines), "", *_wrapped(DISCLAIMER)]
     return "\n".join(lines)
-
-
-def _changes(lines: Sequence[Line]) -> list[str]:
-    """Return the second table; a line without a change is a sentence and takes no part in the widths."""
-    moved = [change_cells(line) for line in lines if not line.same_rules]
-    width = max(len(label(line)) for line in lines)
-    table = _aligned([(CHANGE_COLUMNS[0].ljust(width), *CHANGE_COLUMNS[1:]), *moved])
-    rows = iter(table[1:])
-    same = {label(line): f"{label(line).ljust(width)}  {change_cells(line)[1]}" for line in lines if line.same_rules}
-    return [table[0], *(same[label(line)] if line.same_rules else next(rows) for line in lines)]
 
 
 def _meanings(lines: Sequence[Line]) -> list[str]:

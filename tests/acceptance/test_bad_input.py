@@ -44,8 +44,8 @@ OFFLINE = (
 )
 
 
-def synthetic(days: int = 2, **more: Any) -> dict[str, Any]:
-    made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, **more}
+def synthetic(days: int = 3, **more: Any) -> dict[str, Any]:
+    made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": "15m", **more}
     return {
         "exchange": {"id": "synthetic", "synthetic": made},
         "symbols": [BTC, ETH],
@@ -279,7 +279,7 @@ def test_a_read_only_database_is_a_matter_of_the_disk(tmp_path: Path, failing: F
 
 def test_a_limit_on_file_sizes_ends_the_run_and_loses_nothing(tmp_path: Path, uninterrupted: Path) -> None:
     config = write_config(tmp_path, synthetic())
-    limit = 1_500_000
+    limit = 1_200_000
     with running(
         config, "run", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     ) as command:
@@ -382,19 +382,20 @@ def test_a_download_of_an_unlisted_symbol_fetches_the_others_and_says_so(tmp_pat
 
 
 def test_a_symbol_that_vanishes_during_a_run_is_switched_off_once(tmp_path: Path) -> None:
-    with BitgetServer([listing("BTC", 1), listing("ETH", 2)], NOW_MS) as server:
+    shortly_before_a_close = NOW_MS + 50_000
+    with BitgetServer([listing("BTC", 1), listing("ETH", 2)], shortly_before_a_close) as server:
         change = merged(bitget(server, [BTC, ETH]), {"incremental": {"run_seconds": 1}})
         with running(write_config(tmp_path, change), "run") as command:
-            command.wait_for(r"incremental_sync|candles \d", 1)
-            del server.listings[1]
-            server.skip(MINUTE_MS)
-            command.wait_for("is switched off")
-            server.skip(MINUTE_MS)
-            command.wait_for(r"candles \d", 2)
+            command.wait_for(r"sync: candles \d")
+            server.removed.add(server.listings.pop().id)
+            command.wait_for("is switched off", timeout_s=80)
+            seen = command.said().count("UTC  ")
+            command.wait_for("UTC  ", times=seen + 3)
             command.end(signal.SIGTERM)
         assert command.said().count("is switched off") == 1
     reader = Reader(tmp_path / "ohlcv.db")
     assert reader.symbols_off("bitget")["symbol"].tolist() == [ETH]
+    assert (reader.frontier("bitget", BTC, "1m") or 0) > floor_to(NOW_MS, MINUTE_MS)
     assert_sound(tmp_path / "ohlcv.db")
 
 
@@ -581,7 +582,7 @@ def test_a_run_that_was_ended_half_way_goes_on_as_if_nothing_had_happened(
 ) -> None:
     config = write_config(tmp_path, synthetic())
     with running(config, "run") as command:
-        command.wait_for("UTC  ", times=700)
+        command.wait_for("UTC  ", times=100)
         assert command.end(number) < 10
         assert "stopped after" in command.said()
     database = tmp_path / "ohlcv.db"
@@ -620,7 +621,7 @@ def test_once_on_a_tape_that_has_ended_has_nothing_to_do(tmp_path: Path, capsys:
 
 
 def test_a_configuration_that_changes_is_picked_up_and_a_broken_one_is_said_once(tmp_path: Path) -> None:
-    config = write_config(tmp_path, synthetic(speed=600))
+    config = write_config(tmp_path, synthetic(speed=3_600))
     good = config.read_text()
     with running(config, "run") as command:
         command.wait_for("UTC  ", times=2)

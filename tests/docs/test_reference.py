@@ -29,6 +29,7 @@ from core.results.metrics import NOT_ENOUGH, Metric, account_metrics, metrics
 from core.results.rows import result_rows
 from core.results.statistics import summarize
 from core.results.variants import PLAYED, VARIANTS, variants
+from core.risk.limits import LIMITS
 from core.store._schema import SCHEMA_1
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks_of, codes_in, first_codes, table_after, text_of
 from tests.factories import START_MS, signal_rows, trade_rows
@@ -52,7 +53,8 @@ def test_every_kind_of_event_status_and_source_is_described() -> None:
 
 
 def test_what_refuses_a_passed_candidate_is_described() -> None:
-    assert BELOW_MINIMUM in codes_in(EXECUTION)
+    told = first_codes(table_after(EXECUTION, "## Which candidates are taken"))
+    assert told == [BELOW_MINIMUM, *LIMITS]
 
 
 # -- results

@@ -97,6 +97,8 @@ class BitgetServer:
     ----------
     end_is_inclusive : bool
         Whether a window's end belongs to it, so that 200 candles and one are wanted where 200 fit.
+    removed : set of str
+        Ids of symbols that were listed once, and are answered for as Bitget does then.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class BitgetServer:
         self.listings = list(listings)
         self.fault_rate, self.faults, self.seed = fault_rate, faults, seed
         self.end_is_inclusive = False
+        self.removed: set[str] = set()
         self.requests: Counter[str] = Counter()
         self.queries: list[tuple[str, dict[str, str]]] = []
         self.faulted: Counter[str] = Counter()
@@ -273,6 +276,8 @@ def _handler(server: BitgetServer) -> type[BaseHTTPRequestHandler]:
                 data, code, message = server.answer(parts.path, query), "00000", "success"
             except (LookupError, StopIteration):
                 data, code, message = None, "40034", f"Parameter {query.get('symbol')} does not exist"
+                if query.get("symbol") in server.removed:
+                    code, message = "40309", "The contract has been removed"
             body = {"code": code, "msg": message, "requestTime": server.now_ms(), "data": data}
             fault = server.fault_of(parts.path, self.path)
             if fault is None:

@@ -21,7 +21,8 @@ NEW_YEAR_2023 = 1_672_531_200_000
 
 
 @pytest.mark.parametrize(
-    ("text", "ms"), [("1m", MINUTE_MS), ("15m", 15 * MINUTE_MS), ("4h", 4 * HOUR_MS), ("1d", DAY_MS), ("2w", 14 * DAY_MS)]
+    ("text", "ms"),
+    [("1m", MINUTE_MS), ("15m", 15 * MINUTE_MS), ("4h", 4 * HOUR_MS), ("1d", DAY_MS), ("2w", 14 * DAY_MS)],
 )
 def test_a_timeframe_is_a_number_and_a_unit(text: str, ms: int) -> None:
     assert timeframe_ms(text) == ms
@@ -33,7 +34,9 @@ def test_anything_else_is_no_timeframe(text: str) -> None:
         timeframe_ms(text)
 
 
-@pytest.mark.parametrize(("ms", "below", "above"), [(0, 0, 0), (1, 0, 60_000), (60_000, 60_000, 60_000), (-1, -60_000, 0)])
+@pytest.mark.parametrize(
+    ("ms", "below", "above"), [(0, 0, 0), (1, 0, 60_000), (60_000, 60_000, 60_000), (-1, -60_000, 0)]
+)
 def test_the_grid_is_aligned_to_the_epoch_on_both_sides_of_it(ms: int, below: int, above: int) -> None:
     assert (floor_to(ms, MINUTE_MS), ceil_to(ms, MINUTE_MS)) == (below, above)
 

@@ -54,6 +54,7 @@ def test_the_command_prints_each_variant_and_writes_nothing(config: Path, capsys
     for name in ("as played", *VARIANTS):
         assert f"\n{name}" in first
     assert "SYNTHETIC MARKET" in first
+    assert "UNGATED" in first
     assert "come out as stored" in " ".join(first.split())
     assert max(len(line) for line in first.splitlines()) <= 100
 

@@ -88,7 +88,9 @@ def test_conforming_orders_types_drops_and_fills() -> None:
     messy = frame[list(reversed(frame.columns))].assign(more=1, taken=[True, False])
     messy["exit_reason"] = pd.Series([None, "SL"], dtype=object)
     result = conform(messy, TRADES)
-    assert list(result.columns) == list(TRADES) and {name: str(dtype) for name, dtype in result.dtypes.items()} == dict(TRADES)
+    assert list(result.columns) == list(TRADES) and {name: str(dtype) for name, dtype in result.dtypes.items()} == dict(
+        TRADES
+    )
     assert result["exit_reason"].tolist() == ["", "SL"] and result["taken"].tolist() == [1, 0]
 
 

@@ -35,7 +35,7 @@ async def play_to(desk: Desk, to_ms: int) -> None:
 
 
 def test_live_equals_retro_with_recorded_rates(tmp_path: Path) -> None:
-    live = desk_on_tape(tmp_path / "live", RATES)
+    live = desk_on_tape(tmp_path / "live", RATES, step_min=60)
     play(live)
     first_ms = int(live.reader.signals()["decided_ms"].min()) - 1
     again = open_desk(tmp_path / "retro", setups=WIDE)
@@ -73,7 +73,8 @@ def test_a_settlement_that_never_comes_is_waited_for_ten_minutes_and_then_takes_
     desk = desk_on_tape(tmp_path, RATES[:1], step_min=1)
     desk.market._now_ms = due - 60 * MINUTE_MS  # type: ignore[attr-defined]
     asyncio.run(play_to(desk, due + 9 * MINUTE_MS))
-    assert (desk.reader.trades(status=["PENDING", "OPEN"])["next_ms"] <= due).all()
+    begun_before = desk.reader.signals(end_ms=due)["id"].tolist()
+    assert (desk.reader.trades(signal_ids=begun_before, status=["PENDING", "OPEN"])["next_ms"] <= due).all()
     asyncio.run(play_to(desk, due + 11 * MINUTE_MS))
     open_trades = desk.reader.trades(status="OPEN")
     assert len(open_trades) and (open_trades["next_ms"] > due).all()

@@ -25,7 +25,10 @@ DERIVED = ["5m", "15m", "1h", "4h", "1d"]
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = open_desk(tmp_path, change={"timeframes": ["5m"], "data": {"derived_timeframes": DERIVED, "resample": {"lookback_minutes": 1440}}})
+    opened = open_desk(
+        tmp_path,
+        change={"timeframes": ["5m"], "data": {"derived_timeframes": DERIVED, "resample": {"lookback_minutes": 1440}}},
+    )
     yield opened
     opened.writer.close()
 
@@ -183,7 +186,9 @@ def test_a_restart_mends_the_newest_buckets_without_being_asked(desk: Desk) -> N
     feed(desk, candles, end_of(candles))
     run(desk)
     one = candles.slice(1700, 1701)
-    desk.writer.put_candles(EXCHANGE, BTC, "1m", Candles.of(one.ts, one.open, one.high * 2, one.low, one.close, [9.0]), 0)
+    desk.writer.put_candles(
+        EXCHANGE, BTC, "1m", Candles.of(one.ts, one.open, one.high * 2, one.low, one.close, [9.0]), 0
+    )
     run(desk)
     with pytest.raises(AssertionError):
         assert_lawful(desk)

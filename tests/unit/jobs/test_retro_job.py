@@ -118,9 +118,7 @@ def test_ended_between_beginning_a_trade_and_playing_it_nothing_is_lost(
     assert_same(rows_of(tmp_path), whole)
 
 
-def test_ranges_one_after_the_other_give_the_rows_of_the_whole(
-    tmp_path: Path, whole: tuple[pd.DataFrame, ...]
-) -> None:
+def test_ranges_one_after_the_other_give_the_rows_of_the_whole(tmp_path: Path, whole: tuple[pd.DataFrame, ...]) -> None:
     desk = filled(tmp_path)
     cut, late = START_MS + 11 * HOUR_MS, START_MS + 23 * HOUR_MS
     for start, end in ((late, 2**62), (0, cut), (cut, late)):

@@ -21,6 +21,13 @@ from tests.factories import START_MS
 
 CANDLES = minutes(24)
 TAPE = minutes(12)
+WIDE_LIMITS = {
+    "max_open": 1000,
+    "max_open_per_symbol": 1000,
+    "cooldown_candles": 0,
+    "stop_guard": {"stops": 1000},
+    "max_daily_loss_pct": 100,
+}
 
 
 class Silent:
@@ -37,7 +44,7 @@ class Silent:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = open_desk(tmp_path)
+    opened = open_desk(tmp_path, change={"risk": {"limits": WIDE_LIMITS}})
     opened.notifiers["console"] = Silent()  # type: ignore[assignment]
     yield opened
     opened.writer.close()
@@ -104,7 +111,7 @@ def test_a_close_is_stamped_with_its_own_time_however_late_it_is_decided(desk: D
     step(desk, at(10))
     step(desk, at(16), now_ms=at(16))
     decided = desk.reader.signals(timeframe="5m")["decided_ms"]
-    assert decided.tolist() == [at(10.25 + k / 4) for k in range(24)]
+    assert decided.tolist() == [at(10 + 1 / 12 + k / 4) for k in range(24)]
 
 
 def test_alerts_of_late_signals_are_left_out_and_those_of_fresh_ones_queued(desk: Desk) -> None:
@@ -239,7 +246,7 @@ def test_trades_of_a_symbol_that_is_followed_no_more_go_on_to_its_frontier(desk:
     assert (desk.reader.trades(status=["PENDING", "OPEN"])["next_ms"] == at(13)).all()
 
 
-@pytest.mark.parametrize("step_min", [15, 60])
+@pytest.mark.parametrize("step_min", [30, 60])
 def test_the_whole_cycle_on_a_tape_gives_the_rows_of_a_retro_scan(tmp_path: Path, step_min: int) -> None:
     live = open_desk(tmp_path / "live", tape_market({BTC: TAPE}, step_min))
     play(live)

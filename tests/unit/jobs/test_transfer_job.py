@@ -206,9 +206,7 @@ def test_an_import_that_ends_in_the_middle_is_made_good_by_the_next(desk: Desk) 
 
 
 @pytest.mark.parametrize("taker", [False, True])
-def test_written_to_a_file_and_read_back_candles_are_equal_bit_by_bit(
-    desk: Desk, tmp_path: Path, taker: bool
-) -> None:
+def test_written_to_a_file_and_read_back_candles_are_equal_bit_by_bit(desk: Desk, tmp_path: Path, taker: bool) -> None:
     candles = without(hours(0, 3), 17)
     if taker:
         columns = [getattr(candles, name) for name in Candles.__slots__[:6]]

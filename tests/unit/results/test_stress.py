@@ -21,9 +21,9 @@ from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.pipeline import simulate
 from core.results._replay import Replay, read_material, replay
-from core.results.intervals import MIN_CLOSED, wilson_interval
+from core.results.intervals import MIN_CLOSED, Estimate, wilson_interval
 from core.results.stress import Stress, stress
-from core.results.stress_words import change_cells, result_cells, told
+from core.results.stress_words import change_cells, result_cells, told, verdict
 from core.results.variants import VARIANTS, variants
 from core.schema import Candles, Instrument
 from tests.unit.execution.playing import T0, signals
@@ -360,6 +360,26 @@ def test_the_text_fits_a_hundred_columns_and_explains_each_line() -> None:
         assert line.variant.meaning in " ".join(text.split())
         assert result_cells(line)[4] in text
     assert "no financial advice" in text
+
+
+@pytest.mark.parametrize(
+    ("intervals", "said"),
+    [
+        ([(0.1, 0.3), (0.05, 0.2)], "earned under every assumption"),
+        ([(-0.3, -0.1), (-0.2, -0.05)], "lost under every assumption"),
+        ([(-0.1, 0.1), (-0.2, -0.05)], "No evidence of an edge under any assumption"),
+        ([(0.1, 0.3), (-0.1, 0.2)], "no evidence of an edge under through"),
+    ],
+)
+def test_the_verdict_says_whether_the_sign_hangs_on_assumptions(
+    intervals: list[tuple[float, float]], said: str
+) -> None:
+    result = world(1).stress(["through"])
+    lines = tuple(
+        replace(line, summary=replace(line.summary, expectancy_r=Estimate((low + high) / 2, low, high, 100, 10)))
+        for line, (low, high) in zip(result.lines, intervals, strict=True)
+    )
+    assert said in verdict(replace(result, lines=lines))
 
 
 def test_only_what_a_variant_names_is_changed() -> None:

@@ -1,0 +1,109 @@
+"""freqtrade's own command line, offline: the exchange's list of markets is one pair made up here.
+
+Usage: python run_freqtrade.py prepare FOLDER MINUTES.npz FIVE.npz, then python run_freqtrade.py FREQTRADE-ARGUMENTS
+"""
+
+import json
+import sys
+from pathlib import Path
+
+PAIR = "BTC/USDT"
+STRATEGY = '''
+import talib.abstract as ta
+from freqtrade.strategy import IStrategy
+from pandas import DataFrame
+
+
+class Cross(IStrategy):
+    INTERFACE_VERSION = 3
+    minimal_roi = {"0": 0.03}
+    stoploss = -0.01
+    startup_candle_count = 200
+    can_short = False
+
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        dataframe["fast"] = ta.EMA(dataframe, timeperiod=20)
+        dataframe["slow"] = ta.EMA(dataframe, timeperiod=100)
+        dataframe["rsi"] = ta.RSI(dataframe, timeperiod=14)
+        return dataframe
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        above = dataframe["fast"] > dataframe["slow"]
+        crossed = above & ~above.shift(1, fill_value=True)
+        dataframe.loc[crossed & (dataframe["rsi"] > 50) & (dataframe["volume"] > 0), "enter_long"] = 1
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        return dataframe
+'''
+
+
+def prepare(folder: Path, minutes: str, five: str) -> None:
+    """Write configuration, strategy and candles in freqtrade's own format."""
+    import numpy as np
+    import pandas as pd
+
+    data = folder / "data" / "binance"
+    for path in (data, folder / "strategies"):
+        path.mkdir(parents=True, exist_ok=True)
+    config = {
+        "dry_run": True,
+        "dry_run_wallet": 1_000_000,
+        "stake_currency": "USDT",
+        "stake_amount": 10_000,
+        "max_open_trades": 1,
+        "trading_mode": "spot",
+        "dataformat_ohlcv": "feather",
+        "exchange": {"name": "binance", "key": "", "secret": "", "pair_whitelist": [PAIR]},
+        "pairlists": [{"method": "StaticPairList"}],
+        "entry_pricing": {"price_side": "same", "use_order_book": False},
+        "exit_pricing": {"price_side": "same", "use_order_book": False},
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "strategies" / "cross.py").write_text(STRATEGY, encoding="utf-8")
+    for timeframe, path in (("1m", minutes), ("5m", five)):
+        with np.load(path) as stored:
+            frame = pd.DataFrame({"date": pd.to_datetime(stored["ts"], unit="ms", utc=True)})
+            for name in ("open", "high", "low", "close", "volume"):
+                frame[name] = stored[name]
+        frame.to_feather(data / f"BTC_USDT-{timeframe}.feather")
+
+
+def one_market() -> None:
+    """Let ccxt's exchanges know one market without asking anybody."""
+    import ccxt
+    import ccxt.async_support
+
+    market = {
+        **{"id": "BTCUSDT", "symbol": PAIR, "base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT"},
+        **{"type": "spot", "spot": True, "margin": False, "swap": False, "future": False, "option": False},
+        **{"active": True, "contract": False, "taker": 0.0006, "maker": 0.0006, "percentage": True},
+        "precision": {"amount": 1e-05, "price": 0.01},
+        "limits": {
+            "amount": {"min": 1e-05, "max": 9_000.0},
+            "price": {"min": 0.01, "max": 1e6},
+            "cost": {"min": 5.0, "max": 9e6},
+            "leverage": {"min": None, "max": None},
+            "market": {"min": None, "max": None},
+        },
+        "info": {"status": "TRADING"},
+    }
+
+    def load(exchange: ccxt.Exchange) -> dict:
+        exchange.set_markets([market])
+        return exchange.markets
+
+    async def load_later(exchange: ccxt.async_support.Exchange, *_: object, **__: object) -> dict:
+        return load(exchange)
+
+    ccxt.Exchange.load_markets = lambda exchange, *_, **__: load(exchange)
+    ccxt.async_support.Exchange.load_markets = load_later
+
+
+if sys.argv[1] == "prepare":
+    prepare(Path(sys.argv[2]), *sys.argv[3:])
+else:
+    one_market()
+    from freqtrade.main import main
+
+    main(sys.argv[1:])
