@@ -1,13 +1,13 @@
-"""freqtrade's own command line, offline: the exchange's list of markets is one pair made up here.
+"""freqtrade's own command line, offline: the exchange's list of markets is two pairs made up here.
 
-Usage: python run_freqtrade.py prepare FOLDER MINUTES.npz FIVE.npz, then python run_freqtrade.py FREQTRADE-ARGUMENTS
+Usage: python run_freqtrade.py prepare FOLDER BASE:MINUTES.npz:FIVE.npz ..., then python run_freqtrade.py ARGUMENTS
 """
 
 import json
 import sys
 from pathlib import Path
 
-PAIR = "BTC/USDT"
+BASES = ("BTC", "ETH")
 STRATEGY = '''
 import talib.abstract as ta
 from freqtrade.strategy import IStrategy
@@ -38,7 +38,7 @@ class Cross(IStrategy):
 '''
 
 
-def prepare(folder: Path, minutes: str, five: str) -> None:
+def prepare(folder: Path, series: list[str]) -> None:
     """Write configuration, strategy and candles in freqtrade's own format."""
     import numpy as np
     import pandas as pd
@@ -51,31 +51,30 @@ def prepare(folder: Path, minutes: str, five: str) -> None:
         "dry_run_wallet": 1_000_000,
         "stake_currency": "USDT",
         "stake_amount": 10_000,
-        "max_open_trades": 1,
+        "max_open_trades": len(BASES),
         "trading_mode": "spot",
         "dataformat_ohlcv": "feather",
-        "exchange": {"name": "binance", "key": "", "secret": "", "pair_whitelist": [PAIR]},
+        "exchange": {"name": "binance", "key": "", "secret": "", "pair_whitelist": ["BTC/USDT"]},
         "pairlists": [{"method": "StaticPairList"}],
         "entry_pricing": {"price_side": "same", "use_order_book": False},
         "exit_pricing": {"price_side": "same", "use_order_book": False},
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "strategies" / "cross.py").write_text(STRATEGY, encoding="utf-8")
-    for timeframe, path in (("1m", minutes), ("5m", five)):
-        with np.load(path) as stored:
-            frame = pd.DataFrame({"date": pd.to_datetime(stored["ts"], unit="ms", utc=True)})
-            for name in ("open", "high", "low", "close", "volume"):
-                frame[name] = stored[name]
-        frame.to_feather(data / f"BTC_USDT-{timeframe}.feather")
+    for base, *paths in (one.split(":") for one in series):
+        for timeframe, path in zip(("1m", "5m"), paths, strict=True):
+            with np.load(path) as stored:
+                frame = pd.DataFrame({"date": pd.to_datetime(stored["ts"], unit="ms", utc=True)})
+                for name in ("open", "high", "low", "close", "volume"):
+                    frame[name] = stored[name]
+            frame.to_feather(data / f"{base}_USDT-{timeframe}.feather")
 
 
-def one_market() -> None:
-    """Let ccxt's exchanges know one market without asking anybody."""
-    import ccxt
-    import ccxt.async_support
-
-    market = {
-        **{"id": "BTCUSDT", "symbol": PAIR, "base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT"},
+def market_of(base: str) -> dict[str, object]:
+    """Describe a spot market as ccxt would."""
+    return {
+        **{"id": f"{base}USDT", "symbol": f"{base}/USDT"},
+        **{"base": base, "quote": "USDT", "baseId": base, "quoteId": "USDT"},
         **{"type": "spot", "spot": True, "margin": False, "swap": False, "future": False, "option": False},
         **{"active": True, "contract": False, "taker": 0.0006, "maker": 0.0006, "percentage": True},
         "precision": {"amount": 1e-05, "price": 0.01},
@@ -89,8 +88,14 @@ def one_market() -> None:
         "info": {"status": "TRADING"},
     }
 
+
+def stay_offline() -> None:
+    """Let ccxt's exchanges know the markets without asking anybody."""
+    import ccxt
+    import ccxt.async_support
+
     def load(exchange: ccxt.Exchange) -> dict:
-        exchange.set_markets([market])
+        exchange.set_markets([market_of(base) for base in BASES])
         return exchange.markets
 
     async def load_later(exchange: ccxt.async_support.Exchange, *_: object, **__: object) -> dict:
@@ -101,9 +106,9 @@ def one_market() -> None:
 
 
 if sys.argv[1] == "prepare":
-    prepare(Path(sys.argv[2]), *sys.argv[3:])
+    prepare(Path(sys.argv[2]), sys.argv[3:])
 else:
-    one_market()
+    stay_offline()
     from freqtrade.main import main
 
     main(sys.argv[1:])

@@ -103,8 +103,9 @@ def choose_cuts(sharp: IntArray, n: int, cuts: int, rng: np.random.Generator) ->
         return []
     sharp = np.unique(sharp[(sharp >= 1) & (sharp < n)])
     chosen = rng.choice(sharp, min(len(sharp), cuts // 2), replace=False)
-    anywhere = rng.choice(np.arange(1, n), min(n - 1, cuts - len(chosen)), replace=False)
-    return [int(k) for k in np.unique(np.concatenate([chosen, anywhere]))]
+    others = np.setdiff1d(np.arange(1, n), chosen)
+    anywhere = rng.choice(others, min(len(others), cuts - len(chosen)), replace=False)
+    return [int(k) for k in np.sort(np.concatenate([chosen, anywhere]))]
 
 
 def first_differences(expected: pd.DataFrame, found: pd.DataFrame) -> list[Difference]:

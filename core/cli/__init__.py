@@ -61,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parsed(sys.argv[1:] if argv is None else argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        with _terminated_as_interrupted():
+        with _ended_by_signals():
             return command(arguments)
-    except KeyboardInterrupt:
+    except _Ended:
         if arguments.name == "run" and not arguments.once:
             return 0  # a signal is how a scheduler ends, also while it starts
         print("interrupted: what was committed stays, the same command goes on from there", file=sys.stderr)
@@ -82,21 +82,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C while inside, so that a command that is ended still closes what it opened."""
+class _Ended(SystemExit):
+    """A signal asked the command to end.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
+    Not a `KeyboardInterrupt`: where one passes through ``exec`` (an import is enough), Python 3.11 ends the process
+    by SIGINT although it was caught.
+    """
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise `_Ended` at SIGINT and SIGTERM while inside, so that a command that is ended closes what it opened."""
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _Ended
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:

@@ -23,7 +23,7 @@ from core.cli._open import chosen, close, database, desk_of, source_of, span
 from core.cli._told import ended
 from core.clock import format_ms
 from core.config import ConfigSource
-from core.errors import AlreadyRunning, CredentialsError, NotifierError, StoreError
+from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError, StoreError
 from core.jobs import execute, resample, retro, scan
 from core.jobs._desk import Desk, Report
 from core.jobs.schedule import Schedule
@@ -118,7 +118,10 @@ def only_one(path: Path) -> Iterator[None]:
     pid_file = path.with_name(path.name + ".pid")
     try:
         with FileLock(str(path) + ".lock", timeout=0):
-            pid_file.write_text(str(os.getpid()), encoding="ascii")
+            try:
+                pid_file.write_text(str(os.getpid()), encoding="ascii")
+            except OSError as error:
+                raise DiskError(f"{pid_file}: cannot be written ({error.strerror}); free some space there") from error
             try:
                 yield
             finally:

@@ -56,22 +56,27 @@ async def run(desk: Desk, now_ms: int) -> Report:
         for symbol, timeframe, done_ms, frontier_ms in due:
             desk.writer.note_live(desk.exchange, symbol, timeframe, done_ms, terms[symbol])
             desk.writer.set_scanned(desk.exchange, symbol, timeframe, frontier_ms)
-        _take(desk, stored, min(done_ms for _, _, done_ms, _ in due), now_ms)
+        _take(desk, stored, now_ms)
     found = sum(len(new.signals) for new in stored)
     return Report("scan_signals", counts={"closes": closes, "signals": found})
 
 
-def _take(desk: Desk, stored: list[Stored], first_ms: int, now_ms: int) -> None:
+def _take(desk: Desk, stored: list[Stored], now_ms: int) -> None:
     """Decide what the account takes since the last close whose outcomes were all known, and announce what is new."""
     mark = f"settled:{desk.exchange}"
     known = desk.reader.meta(mark)
-    verdicts = settle(desk, min(int(known), first_ms) if known else first_ms)
+    fresh = [new for new in stored if len(new.signals)]
+    starts = [int(new.signals["decided_ms"].min()) for new in fresh] + ([int(known)] if known else [])
+    from_ms = min(starts, default=now_ms)
+    if fresh or len(desk.reader.signals(exchange=desk.exchange, start_ms=from_ms, limit=1, columns=["id"])):
+        taken = settle(desk, from_ms).set_index(["signal_id", "exit_policy"])
+        _announce(desk, fresh, taken, now_ms)
     desk.writer.set_meta(mark, str(settled_until(desk, now_ms)))
-    taken = verdicts.set_index(["signal_id", "exit_policy"])
+
+
+def _announce(desk: Desk, fresh: list[Stored], taken: pd.DataFrame, now_ms: int) -> None:
     channels = list(desk.notifiers)
-    for new in stored:
-        if new.signals.empty:
-            continue
+    for new in fresh:
         told = taken.loc[pd.MultiIndex.from_frame(new.trades[["signal_id", "exit_policy"]])]
         trades = new.trades.assign(taken=told["taken"].to_numpy(), blocked_by=told["blocked_by"].to_numpy())
         desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, channels, now_ms))

@@ -105,7 +105,7 @@ class Schedule:
 
     async def _tick(self) -> None:
         async with self._ticking:
-            now_ms = None if self._done.is_set() else await self.desk.market.advance()
+            now_ms = await self._advanced()
             if now_ms is None:
                 self.stop()
                 return
@@ -113,6 +113,19 @@ class Schedule:
             reports = await cycle.run(self.desk, now_ms, should_stop=self._done.is_set)
             self.cycles += 1
             self.on_cycle(now_ms, reports)
+
+    async def _advanced(self) -> int | None:
+        """Return the market's next moment; None when it has ended, or when asked to stop before it comes."""
+        if self._done.is_set():
+            return None
+        advancing = asyncio.ensure_future(self.desk.market.advance())
+        stopping = asyncio.ensure_future(self._done.wait())
+        try:
+            await asyncio.wait((advancing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return advancing.result() if advancing.done() else None
+        finally:
+            advancing.cancel()
+            stopping.cancel()
 
     async def _alert(self) -> None:
         if self._alerting.locked():

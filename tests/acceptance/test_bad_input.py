@@ -6,6 +6,7 @@ another user's rights matter. What has to wait long runs beside the other tests.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -44,7 +45,7 @@ OFFLINE = (
 )
 
 
-def synthetic(days: int = 3, **more: Any) -> dict[str, Any]:
+def synthetic(days: int = 2, **more: Any) -> dict[str, Any]:
     made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": "15m", **more}
     return {
         "exchange": {"id": "synthetic", "synthetic": made},
@@ -89,8 +90,9 @@ def failing(capsys: pytest.CaptureFixture[str]) -> Failing:
 class Command:
     """A command in a process of its own; what it says goes to a file."""
 
-    def __init__(self, config: Path, *arguments: str, **how: Any) -> None:
-        self.said_in = Path(tempfile.mkstemp(prefix=f"{arguments[0]}-", suffix=".txt", dir=config.parent)[1])
+    def __init__(self, config: Path, *arguments: str, said_in: Path | None = None, **how: Any) -> None:
+        folder = said_in or config.parent
+        self.said_in = Path(tempfile.mkstemp(prefix=f"{arguments[0]}-", suffix=".txt", dir=folder)[1])
         words = [sys.executable, "-m", "core", arguments[0], "--config", str(config), *arguments[1:]]
         with self.said_in.open("w") as stream:
             self.process = subprocess.Popen(words, cwd=ROOT, stdout=stream, stderr=stream, **how)
@@ -277,17 +279,28 @@ def test_a_read_only_database_is_a_matter_of_the_disk(tmp_path: Path, failing: F
 # --- the disk
 
 
-def test_a_limit_on_file_sizes_ends_the_run_and_loses_nothing(tmp_path: Path, uninterrupted: Path) -> None:
-    config = write_config(tmp_path, synthetic())
-    limit = 1_200_000
+def test_a_limit_on_file_sizes_ends_an_import_and_loses_nothing(tmp_path: Path) -> None:
+    config, database = write_config(tmp_path, {}), tmp_path / "ohlcv.db"
+    candles = random_candles(BEGIN_MS, 60_000, 3)
+    write_candles(tmp_path / "BTCUSDT.parquet", candles)
+    asked = ("download-data", "--import", str(tmp_path / "BTCUSDT.parquet"))
+    assert trader(config, "init-db") == 0
+    limit = database.stat().st_size + 2_000_000
     with running(
-        config, "run", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        config, *asked, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     ) as command:
-        line = command.failed(9, logs=True)
+        line = command.failed(9)
     assert re.search(r"database .*ohlcv.db: (the disk is full|reading or writing failed)", line)
-    assert_sound(tmp_path / "ohlcv.db")
-    assert trader(config, "run") == 0
-    assert_same(tmp_path / "ohlcv.db", uninterrupted)
+    assert_sound(database)
+    assert len(Reader(database).candles("bitget", BTC, "1m")) < len(candles)
+    assert trader(config, *asked) == 0
+    assert np.array_equal(Reader(database).candles("bitget", BTC, "1m").close, candles.close)
+
+
+def fill_disk(filler: Path) -> None:
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
 
 
 @contextmanager
@@ -301,7 +314,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @contextmanager
@@ -325,16 +338,27 @@ def read_only_folder(folder: Path) -> Iterator[tuple[Path, Callable[[], object]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk is made with Linux's tmpfs")
-def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path: Path, uninterrupted: Path) -> None:
-    disk = tmp_path / "disk"
-    with small_disk(disk, "2m"):
-        config = write_config(disk, synthetic())
-        with running(config, "run") as command:
-            assert "ohlcv.db: the disk is full; free some space and start again" in command.failed(9, logs=True)
-        assert_sound(disk / "ohlcv.db")
-        subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
-        assert trader(config, "run") == 0
-        assert_same(disk / "ohlcv.db", uninterrupted)
+def test_a_full_disk_stops_no_run_and_what_was_missed_is_made_good(tmp_path: Path, uninterrupted: Path) -> None:
+    with small_disk(tmp_path / "disk", "50m"):
+        config = write_config(tmp_path / "disk", synthetic(speed=20_000))
+        database = tmp_path / "disk" / "ohlcv.db"
+        assert trader(config, "init-db") == 0
+        filler = tmp_path / "disk" / "filler"
+        with running(config, "run", said_in=tmp_path) as command:
+            command.wait_for("UTC  ", times=3)
+            fill_disk(filler)
+            command.wait_for("the disk is full; free some space")
+            assert_sound(database)
+            once = write_config(
+                tmp_path / "once", {**synthetic(), "app": {"db_path": str(database.with_name("other.db"))}}
+            )
+            with running(once, "run", "--once", said_in=tmp_path) as other:
+                assert re.search("No space left on device|the disk is full", other.failed(9, logs=True))
+            filler.unlink()
+            assert command.code() == 0
+            assert "Traceback" not in command.said()
+        assert_sound(database)
+        assert_same(database, uninterrupted)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, failing: Failing) -> None:
@@ -572,6 +596,8 @@ def test_a_signal_ends_a_run_that_waits_and_a_second_run_is_refused(
         line = failing(3, config, "run")
         assert f"another scheduler (pid {command.process.pid}) is running on this database" in line
         assert command.end(number) < 10
+        assert "Traceback" not in command.said()
+        assert "stopped after 0 cycles" in command.said()
     assert_sound(tmp_path / "ohlcv.db")
     assert trader(config, "db-inspect") == 0
 
@@ -582,7 +608,7 @@ def test_a_run_that_was_ended_half_way_goes_on_as_if_nothing_had_happened(
 ) -> None:
     config = write_config(tmp_path, synthetic())
     with running(config, "run") as command:
-        command.wait_for("UTC  ", times=100)
+        command.wait_for("UTC  ", times=60)
         assert command.end(number) < 10
         assert "stopped after" in command.said()
     database = tmp_path / "ohlcv.db"

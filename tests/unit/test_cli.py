@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from core.cli import _HOME as COMMANDS
 from core.cli import main
 from core.cli._told import ended, told
 from core.cli.engine import only_one, refreshed
@@ -32,10 +33,6 @@ from core.errors import (
 from core.jobs._desk import Report, by_reason
 from tests.engine import ROOT, write_config
 
-COMMANDS = (
-    *("init-db", "db-inspect", "download-data", "run", "scan-signals", "retro-scan", "analyze-results"),
-    *("stress", "demo", "maintain", "config", "symbols"),
-)
 SHIMS = {
     "init_db.py": "init-db",
     "db_inspect.py": "db-inspect",
@@ -98,7 +95,7 @@ def test_a_script_is_its_command(script: str, command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "trader: name a command first; valid: analyze-results, config,"),
+        ((), "trader: name a command first; valid: analyze-results, "),
         (("--debug", "run"), "trader: name a command first; valid:"),
         (("inspect",), "trader: unknown command 'inspect'; did you mean 'db-inspect'?"),
         (("retroscan",), "trader: unknown command 'retroscan'; did you mean 'retro-scan'?"),
