@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?=
 PORT ?= 8501
 
-.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance browser realdata bench lock audit clean
+.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance browser realdata bench bench-peers bench-page lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,12 @@ realdata: install-dev ## Checks on recorded candles; TRADER_REALDATA names their
 
 bench: install-dev ## Measure speed; results go to benchmarks/results
 	$(BIN)/python -m benchmarks
+
+bench-peers: install-dev ## Measure other programs on the same candles; they are installed into .venv-peers
+	$(BIN)/python -m benchmarks.peers
+
+bench-page: bench bench-peers ## Measure both and write the tables of docs/performance.md anew
+	$(BIN)/python -m benchmarks.page
 
 lock: install-dev ## Choose versions again and write both requirements files
 	$(BIN)/python -m uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \

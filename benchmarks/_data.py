@@ -103,9 +103,6 @@ def fill(config: Path, candles: Mapping[str, Candles], derived: bool) -> None:
         desk.writer.close()
 
 
-
-
-
 def copy_database(config: Path, folder: Path) -> Path:
     """Copy a configuration and its database into a fresh folder; return the new configuration."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -16,9 +16,12 @@ from benchmarks import _data
 from benchmarks._measure import Round, Sample
 from benchmarks._trades import made_signals
 from core.adapters.markets.replay import ReplayMarket, Tape
+from core.adapters.markets.synthetic import instrument_of
 from core.clock import MINUTE_MS, timeframe_ms
 from core.execution import book
+from core.execution.costs import CostModel
 from core.execution.funding import no_marks
+from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.exits.tp1_be_trail import Tp1BeTrail
 from core.indicators.fibo import PullbackRules, find_pullbacks
@@ -115,7 +118,7 @@ def scan(candles: str, config: str, timeframe: str) -> Round:
     step = timeframe_ms(timeframe)
     year = resample_candles(minutes, step, int(minutes.ts[0]), int(minutes.ts[-1]) + MINUTE_MS)
     desk = _data.open_desk(Path(config))
-    setup, rules, instrument = desk.setups[0], scan_rules(desk.config, desk.costs), _data.instrument_of(_data.BTC)
+    setup, rules, instrument = desk.setups[0], scan_rules(desk.config, desk.costs), instrument_of(_data.BTC)
     desk.writer.close()
     window, leg_rules, pullback_rules = _kernel_rules(setup.params(), instrument.tick)
     period = setup.params()["atr_period"]
@@ -139,7 +142,9 @@ def scan(candles: str, config: str, timeframe: str) -> Round:
 
 def _kernel_rules(params: dict[str, float], tick: float | None) -> tuple[int, LegRules, PullbackRules]:
     draw = ("min_leg_atr", "entry_level", "tp1_ext", "tp2_ext")
-    legs = LegRules(int(params["anchors_to_consider"]), *(params[name] for name in draw), np.nan if tick is None else tick)
+    legs = LegRules(
+        int(params["anchors_to_consider"]), *(params[name] for name in draw), np.nan if tick is None else tick
+    )
     window, stop_atr = int(params["piv_window"]), params["atr_mult_sl"] / 2.0
     lookback, far = int(params["lookback_candles"]), params["max_distance_atr"]
     return window, legs, PullbackRules(window, lookback, far, 1.0, stop_atr, params["rr_min"], True)
@@ -149,7 +154,7 @@ def simulate(candles: str, trades: int) -> Round:
     """Play trades of about 130 candles: the kernel alone, and the whole stage from frames to frames."""
     year = _data.load_candles(candles)
     signals = made_signals(year, trades)
-    policy, rules, costs = Tp1BeTrail(), book.ExecutionRules(), _costs()
+    policy, rules, costs = Tp1BeTrail(), ExecutionRules(), _costs()
     pending = book.new_trades(signals, "tp1_be_trail@00000000", rules)
     runs = [Run(year, int(year.ts[-1]) + MINUTE_MS, no_marks())]
     which, tick = np.zeros(trades, dtype=np.int64), np.full(trades, np.nan)
@@ -173,21 +178,26 @@ def simulate(candles: str, trades: int) -> Round:
     return once
 
 
-def _costs() -> book.CostModel:
-    return book.CostModel(maker_pct=0.02, taker_pct=0.06, slippage_pct=0.02)
+def _costs() -> CostModel:
+    return CostModel(maker_pct=0.02, taker_pct=0.06, slippage_pct=0.02)
 
 
 def _told(after: pd.DataFrame, signals: pd.DataFrame) -> Sample:
     lasted = np.maximum(after["closed_ms"], after["next_ms"]).to_numpy() - signals["decided_ms"].to_numpy()
     first = after.iloc[: min(len(after), 1_000)]
-    return {"trades": len(after), "candles_each": float(lasted.mean()) / MINUTE_MS, "sum_pct": float(first["pnl_pct"].sum())}
+    sums = {"sum_pct": "pnl_pct", "best_pct": "mfe_pct", "worst_pct": "mae_pct"}
+    return {
+        "trades": len(after),
+        "candles_each": float(lasted.mean()) / MINUTE_MS,
+        **{name: float(first[column].sum()) for name, column in sums.items()},
+    }
 
 
 def cycle(config: str, candles: list[str], symbols: list[str], start_ms: int) -> Round:
     """Run the live cycle minute after minute; a round is one minute, the market's own part aside."""
     tape = Tape.of(
         {symbol: _data.load_candles(path) for symbol, path in zip(symbols, candles, strict=True)},
-        {symbol: _data.instrument_of(symbol) for symbol in symbols},
+        {symbol: instrument_of(symbol) for symbol in symbols},
     )
     market = ReplayMarket(tape, _data.EXCHANGE, start_ms=start_ms, synthetic=True)
     desk = _data.open_desk(Path(config), market)

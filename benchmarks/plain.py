@@ -6,7 +6,6 @@ The law: no side is made slower than its plain form needs to be, and none import
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +123,7 @@ def scan(candles: str, minutes: int, atr: str, sample: int) -> Round:
     """Decide closes one by one, each from a window of the last 300 candles; `atr` is ``lfilter`` or ``ta``."""
     with np.load(candles) as year:
         n = len(year["ts"]) // minutes
-        o, h, low, c, v = (year[name][: n * minutes].reshape(n, minutes) for name in AGGREGATE)
+        h, low, c, v = (year[name][: n * minutes].reshape(n, minutes) for name in ("high", "low", "close", "volume"))
     high, lows, close, volume = h.max(axis=1), low.min(axis=1), c[:, -1].copy(), v.sum(axis=1)
     closes = np.linspace(1_000, n - 1, sample).astype(np.int64)
     smooth = _ta_atr if atr == "ta" else _filtered_atr
@@ -207,12 +206,13 @@ def simulate(candles: str, orders: str, sample: int) -> Round:
         plans = list(zip(*(stored[name][:sample].tolist() for name in ORDER), strict=True))
 
     def once() -> Sample:
-        began, total = perf_counter(), 0.0
+        began, outcomes = perf_counter(), []
         for side, decided, *levels in plans:
             first = int(np.searchsorted(ts, decided + 60_000))
-            total += play_order(*sides[side], first, *(side * level for level in levels[:4]), levels[4])
+            outcomes.append(play_order(*sides[side], first, *(side * level for level in levels[:4]), levels[4]))
         took = perf_counter() - began
-        return {"s": took, "us": 1e6 * took / len(plans), "sum_pct": total}
+        net, best, worst = np.array(outcomes).sum(axis=0).tolist()
+        return {"s": took, "us": 1e6 * took / len(plans), "sum_pct": net, "best_pct": best, "worst_pct": worst}
 
     return once
 
@@ -221,45 +221,67 @@ ORDER = ("side", "decided_ms", "entry", "sl", "tp1", "tp2", "atr")
 MAKER_PCT, TAKER_PCT, SLIPPAGE, VALID, HOLD = 0.02, 0.06, 0.0002, 900, 1_440
 
 
+Outcome = tuple[float, float, float]
+"""What is left of a trade after costs, and how far it went for and against it: percent of the fill price."""
+
+
 def play_order(
     o: Window, h: Window, low: Window, first: int, entry: float, sl: float, tp1: float, tp2: float, atr: float
-) -> float:
-    """Play one limit order as a long sees it: half out at the first target, then break-even and a trail; net percent."""
+) -> Outcome:
+    """Play one limit order as a long sees it: half out at the first target, then break-even and a trail."""
     if o[first] <= sl or o[first] >= tp1:
-        return 0.0
+        return 0.0, 0.0, 0.0
     end = first + VALID - 1  # the order is there a minute after the decision
     touched, missed = low[first:end] <= entry, h[first:end] >= tp1
     at = int(touched.argmax()) if touched.any() else VALID
     if at == VALID or (missed.any() and int(missed.argmax()) < at):
-        return 0.0
+        return 0.0, 0.0, 0.0
     crossing = at == 0 and o[first] <= entry
     fill = o[first] + SLIPPAGE * abs(o[first]) if crossing else entry
     fees, k = (TAKER_PCT if crossing else MAKER_PCT), first + at
     if low[k] <= sl:
-        return _left(min(sl, o[k]), fill, 1.0) - fees
+        return _left(min(sl, o[k]), fill, 1.0) - fees, *_reach(fill, h[k], low[k])
     last = k + HOLD
     down, up = low[k + 1 : last] <= sl, h[k + 1 : last] >= tp1
     stopped = int(down.argmax()) if down.any() else HOLD
     reached = int(up.argmax()) if up.any() else HOLD
     if stopped == reached == HOLD:
-        return _left(o[last], fill, 1.0) - fees
+        return _left(o[last], fill, 1.0) - fees, *_between(o, h, low, k, last, fill, o[last])
     j = k + 1 + min(stopped, reached)
     if stopped < reached or (stopped == reached and o[j] < tp1):
-        return _left(min(sl, o[j]), fill, 1.0) - fees
+        net = _left(min(sl, o[j]), fill, 1.0) - fees
+        return net, *_between(o, h, low, k, j, fill, fill if o[j] <= sl else None)
     net = 0.5 * 100.0 * (tp1 - fill) / abs(fill) - MAKER_PCT * 0.5 * abs(tp1 / fill) - fees
     best = np.maximum.accumulate(h[k + 1 : last])
     stops = np.maximum(max(sl, fill), np.maximum(best[j - k - 1 : -1], fill) - atr)
     rest = slice(j + 1, last)
     hit = (low[rest] <= stops) | (h[rest] >= tp2)
     if not hit.any():
-        return net + _left(o[last], fill, 0.5)
+        return net + _left(o[last], fill, 0.5), *_between(o, h, low, k, last, fill, o[last])
     i = int(hit.argmax())
     j, stop = j + 1 + i, stops[i]
     if o[j] <= stop or (o[j] < tp2 and low[j] <= stop):
-        return net + _left(min(stop, o[j]), fill, 0.5)
-    return net + 0.5 * 100.0 * (tp2 - fill) / abs(fill) - MAKER_PCT * 0.5 * abs(tp2 / fill)
+        net += _left(min(stop, o[j]), fill, 0.5)
+        return net, *_between(o, h, low, k, j, fill, fill if o[j] <= stop else None)
+    net += 0.5 * 100.0 * (tp2 - fill) / abs(fill) - MAKER_PCT * 0.5 * abs(tp2 / fill)
+    return net, *_between(o, h, low, k, j, fill, None)
+
+
+def _between(
+    o: Window, h: Window, low: Window, k: int, j: int, fill: float, at_open: float | None
+) -> tuple[float, float]:
+    """Return the excursions after candle k up to candle j; of a candle left at its open only that price counts."""
+    end = j + 1 if at_open is None else j
+    best, worst = h[k + 1 : end].max(initial=fill), low[k + 1 : end].min(initial=fill)
+    if at_open is not None:
+        best, worst = max(best, at_open), min(worst, o[j])
+    return _reach(fill, best, worst)
+
+
+def _reach(fill: float, best: float, worst: float) -> tuple[float, float]:
+    return max(0.0, 100.0 * (best - fill) / abs(fill)), min(0.0, 100.0 * (worst - fill) / abs(fill))
 
 
 def _left(price: float, fill: float, part: float) -> float:
     paid = price - SLIPPAGE * abs(price)
-    return part * 100.0 * (paid - fill) / abs(fill) - TAKER_PCT * part * math.fabs(paid / fill)
+    return part * 100.0 * (paid - fill) / abs(fill) - TAKER_PCT * part * abs(paid / fill)

@@ -142,14 +142,15 @@ def _scan(connection: sqlite3.Connection, symbol: str, timeframe: str) -> int:
     frame["bottom"] = low == low.rolling(11, center=True).min()
     typical = (high + low + close) / 3.0 * frame["volume"]
     pivots: list[tuple[int, int]] = []
-    for i, row in frame[frame["top"] | frame["bottom"]].iterrows():
+    for i in frame.index[frame["top"] | frame["bottom"]].tolist():
+        row = frame.iloc[i]
         side = 1 if row["top"] else -1
         if pivots and pivots[-1][1] == side:
             last = frame.iloc[pivots[-1][0]]
             if (row["high"] > last["high"]) if side > 0 else (row["low"] < last["low"]):
-                pivots[-1] = (int(i), side)  # type: ignore[arg-type]
+                pivots[-1] = (i, side)
         else:
-            pivots.append((int(i), side))  # type: ignore[arg-type]
+            pivots.append((i, side))
     legs = list(zip(pivots[-4:-1], pivots[-3:], strict=True)) if len(pivots) > 3 else []
     return sum(_plans(frame, typical, a, b, side) for (a, _), (b, side) in legs)
 

@@ -77,7 +77,7 @@ class Row:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

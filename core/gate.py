@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.schema import DECISIONS, conform
+from core.schema import DECISIONS, frame_of
 
 __all__ = ["PASSED", "decide"]
 
@@ -35,24 +35,7 @@ def decide(n: int, enabled: bool) -> pd.DataFrame:
     pandas.DataFrame
         Columns `schema.DECISIONS`, one row a candidate in order; `signal_id` is 0 until it is stored.
     """
-    unknown = np.full(n, np.nan)
-    return conform(
-        pd.DataFrame(
-            {
-                "signal_id": np.zeros(n, dtype=np.int64),
-                "seq": np.zeros(n, dtype=np.int64),
-                "verdict": ["UNGATED"] * n,
-                "reason": [NO_MODEL if enabled else DISABLED] * n,
-                "p_geo": unknown,
-                "ml_p_raw": unknown,
-                "ml_p": unknown,
-                "ev_payoff_r": unknown,
-                "ev_p_r": unknown,
-                "ev_pct": unknown,
-                "threshold": unknown,
-                "threshold_source": [""] * n,
-                "model_version": [""] * n,
-            }
-        ),
-        DECISIONS,
-    )
+    unknown = dict.fromkeys(("p_geo", "ml_p_raw", "ml_p", "ev_payoff_r", "ev_p_r", "ev_pct", "threshold"), np.nan)
+    words = {"verdict": "UNGATED", "reason": NO_MODEL if enabled else DISABLED}
+    nothing = {"signal_id": 0, "seq": 0, "threshold_source": "", "model_version": ""}
+    return frame_of({**unknown, **words, **nothing}, n, DECISIONS)

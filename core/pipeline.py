@@ -24,7 +24,7 @@ from core.gate import PASSED, decide
 from core.ports import ExitPolicy, Setup
 from core.risk.limits import NEVER_MS, Account, LimitRules, Outcome
 from core.risk.sizing import RiskRules, size_positions
-from core.schema import DECISIONS, SIGNALS, Candles, FloatArray, Instrument, conform, empty_frame
+from core.schema import CANDIDATES, DECISIONS, SIGNALS, Candles, FloatArray, Instrument, empty_frame, frame_of
 
 __all__ = ["ENGINE_VERSION", "ScanRules", "plan_hash", "scan", "simulate", "take"]
 
@@ -101,38 +101,32 @@ def scan(
     found = setup.find(candles, instrument, timeframe, first)
     if found.empty:
         return empty_frame(SIGNALS), empty_frame(DECISIONS)
-    decisions = decide(len(found), rules.meta_enabled)
     n = len(found)
+    decisions = decide(n, rules.meta_enabled)
     sizes = size_positions(
         found["entry"].to_numpy(), found["sl"].to_numpy(), rules.risk, instrument.lot, instrument.min_notional
     )
     identity = plan_hash(setup, rules)
-    keys = [
-        _digest(f"{instrument.exchange}|{instrument.symbol}|{timeframe}|{setup.name}|{identity}|{side}|{a}|{b}", 16)
-        for side, a, b in zip(found["direction"], found["anchor_a_ms"], found["anchor_b_ms"], strict=True)
-    ]
-    signals = found.assign(
-        id=np.zeros(n, dtype=np.int64),
-        key=keys,
-        exchange=instrument.exchange,
-        symbol=instrument.symbol,
-        timeframe=timeframe,
-        setup=setup.name,
-        valid_until_ms=found["decided_ms"] + rules.validity_candles * timeframe_ms(timeframe),
-        leverage=sizes.leverage,
-        risk_pct=rules.risk.risk_pct,
-        position_notional=sizes.notional,
-        plan_hash=identity,
-        ml_p_raw=decisions["ml_p_raw"].to_numpy(),
-        ml_p=decisions["ml_p"].to_numpy(),
-        ev_pct=decisions["ev_pct"].to_numpy(),
-        model_version=decisions["model_version"].to_numpy(),
-        verdict=decisions["verdict"].to_numpy(),
-        reason=decisions["reason"].to_numpy(),
-        origin="",
-        in_sample=np.zeros(n, dtype=np.int64),
-    )
-    return conform(signals, SIGNALS), decisions
+    series = f"{instrument.exchange}|{instrument.symbol}|{timeframe}|{setup.name}|{identity}"
+    whose = zip(*(found[name].tolist() for name in ("direction", "anchor_a_ms", "anchor_b_ms")), strict=True)
+    columns = {
+        **{name: found[name].array for name in CANDIDATES},
+        **{name: decisions[name].array for name in DECISIONS if name in SIGNALS},
+        "id": 0,
+        "key": [_digest(f"{series}|{side}|{a}|{b}", 16) for side, a, b in whose],
+        "exchange": instrument.exchange,
+        "symbol": instrument.symbol,
+        "timeframe": timeframe,
+        "setup": setup.name,
+        "valid_until_ms": found["decided_ms"].to_numpy() + rules.validity_candles * timeframe_ms(timeframe),
+        "leverage": sizes.leverage,
+        "risk_pct": rules.risk.risk_pct,
+        "position_notional": sizes.notional,
+        "plan_hash": identity,
+        "origin": "",
+        "in_sample": 0,
+    }
+    return frame_of(columns, n, SIGNALS), decisions
 
 
 def simulate(

@@ -7,10 +7,10 @@ use these declarations and no other. Arrays handed between stages are read-only.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ __all__ = [
     "IntArray",
     "conform",
     "empty_frame",
+    "frame_of",
     "perpetual",
 ]
 
@@ -127,6 +128,10 @@ class Candles:
     def __len__(self) -> int:
         return len(self.ts)
 
+    def __reduce__(self) -> tuple[Callable[..., Candles], tuple[IntArray | FloatArray, ...]]:
+        """Let another process receive arrays that are read-only there too: kernels are compiled for such."""
+        return _received, tuple(getattr(self, f.name) for f in fields(self))
+
     def slice(self, lo: int, hi: int | None = None) -> Candles:
         """Return candles ``lo`` to ``hi - 1`` by position, as views."""
         return Candles(*(getattr(self, f.name)[lo:hi] for f in fields(self)))
@@ -136,6 +141,12 @@ class Candles:
         lo = 0 if start_ms is None else int(np.searchsorted(self.ts, start_ms))
         hi = len(self) if end_ms is None else int(np.searchsorted(self.ts, end_ms))
         return self.slice(lo, max(lo, hi))
+
+
+def _received(*columns: npt.NDArray[Any]) -> Candles:
+    for column in columns:
+        column.setflags(write=False)
+    return Candles(*columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +340,7 @@ TRADE_EVENTS: FrameSpec = _spec(
 
 def empty_frame(spec: FrameSpec) -> pd.DataFrame:
     """Return a frame with no rows and the declared columns."""
-    return _empty(tuple(spec.items())).copy()
+    return _empty(tuple(spec.items())).copy(deep=False)  # pandas copies a column when it is written to
 
 
 @functools.cache
@@ -364,6 +375,45 @@ def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
         return frame.reset_index(drop=True)
     columns = {name: _typed(frame[name], dtype) for name, dtype in spec.items()}
     return pd.DataFrame(columns, copy=False)
+
+
+def frame_of(columns: Mapping[str, Any], n: int, spec: FrameSpec) -> pd.DataFrame:
+    """Build a frame of declared columns in one go.
+
+    Parameters
+    ----------
+    columns : mapping of str to array-like, shape (n,), or scalar
+        May hold more than the declared ones; a scalar is the value of every row. Arrays of the declared type are
+        taken as they are, not copied. Texts must be there, none missing.
+    n : int
+        Rows.
+    spec : mapping of str to str
+        One of this module's declarations.
+
+    Raises
+    ------
+    KeyError
+        A declared column is missing.
+
+    Examples
+    --------
+    >>> frame_of({"ts_ms": [0, 60_000], "rate": 0.1, "source": "default"}, 2, {"ts_ms": "int64", "source": "str"})
+       ts_ms   source
+    0      0  default
+    1  60000  default
+    """
+    missing = [name for name in spec if name not in columns]
+    if missing:
+        raise KeyError(f"frame lacks the columns {', '.join(missing)}")
+    return pd.DataFrame({name: _column(columns[name], n, dtype) for name, dtype in spec.items()}, copy=False)
+
+
+def _column(values: Any, n: int, dtype: str) -> npt.NDArray[np.generic] | pd.api.extensions.ExtensionArray:
+    if dtype != "str":
+        return np.full(n, values, dtype) if np.ndim(values) == 0 else np.asarray(values, dtype)
+    if isinstance(values, str):
+        return pd.array([values], dtype="str").take(np.zeros(n, dtype=np.int64))
+    return pd.array(values, dtype="str")
 
 
 def _conforms(frame: pd.DataFrame, spec: FrameSpec) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import _data, results
 from benchmarks._measure import ROOT, Round, Sample, load, machine, median, run_process, take_turns
-from benchmarks.cases import TIMEFRAMES
+from benchmarks._stage import TIMEFRAMES
 from benchmarks.peers._environment import version_of
 from benchmarks.peers._runs import PEERS, Candidate, Data, Peer
 from benchmarks.results import Bar, Row, duration
@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     about, skipped, versions = machine(), {}, {}
     with tempfile.TemporaryDirectory(prefix="trader-peers-") as folder:
         data, ours = prepare(Path(folder))
-        runs = dict(ours)
+        ours["ours"]()
+        runs = {label: _announced(label, once) for label, once in ours.items()}
         for name in arguments.names or PEERS:
             version, reason = version_of(PEERS[name].package)
             if reason:
@@ -44,8 +45,10 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{name}: skipped, {reason}", file=sys.stderr)
                 continue
             versions[name] = version
-            runs |= {run.label: run_of(PEERS[name], run, data) for run in _chosen(PEERS[name], data, arguments.quick)}
-        told = take_turns({label: _announced(label, run) for label, run in runs.items()}, arguments.rounds, warm=1)
+            chosen = [run for run in PEERS[name].runs(data) if not (arguments.quick and run.minutes)]
+            runs |= {run.label: _announced(run.label, run_of(PEERS[name], run, data)) for run in chosen}
+            run_of(PEERS[name], chosen[0], data)()  # what is compiled or unpacked once is not timed
+        told = take_turns(runs, arguments.rounds, warm=0)
     about["load_after"] = load()
     rows = judged(told)
     document = {"machine": about, "data": data.about, "versions": versions, "skipped": skipped, "rows": rows}
@@ -68,9 +71,7 @@ def prepare(folder: Path) -> tuple[Data, dict[str, Round]]:
     def side(*symbols: str) -> Round:
         def once() -> Sample:
             copied = _data.copy_database(config, folder / "retro")
-            return run_process(
-                [sys.executable, "retro_scan.py", "--config", str(copied), "--symbols", *symbols], ROOT
-            )
+            return run_process([sys.executable, "retro_scan.py", "--config", str(copied), "--symbols", *symbols], ROOT)
 
         return once
 
@@ -84,10 +85,6 @@ def _files(folder: Path, name: str, candles: Candles) -> tuple[Path, Path]:
         _data.save_candles(folder / f"{name}-1m.npz", candles),
         _data.save_candles(folder / f"{name}-5m.npz", five),
     )
-
-
-def _chosen(peer: Peer, data: Data, quick: bool) -> list[Candidate]:
-    return [run for run in peer.runs(data) if not (quick and run.minutes)]
 
 
 def run_of(peer: Peer, run: Candidate, data: Data) -> Round:
@@ -110,7 +107,9 @@ def judged(told: dict[str, list[Sample]]) -> list[Row]:
     peaks = {label: median(samples, "peak_mb") for label, samples in told.items()}
     ours, further = seconds["ours"], seconds["ours, two symbols"] - seconds["ours"]
     cpu = median(told["ours"], "cpu_s")
-    shown = f"{duration(ours)} ({duration(cpu)} of processor), {peaks['ours']:.0f} MB; a second symbol {duration(further)}"
+    shown = (
+        f"{duration(ours)} ({duration(cpu)} of processor), {peaks['ours']:.0f} MB; a second symbol {duration(further)}"
+    )
     rows = [Row("ours: 5m 15m 1h 4h, 1m fills, written", shown, figures={"s": ours, "peak_mb": peaks["ours"]})]
     for label in seconds:
         if not label.startswith("ours"):

@@ -32,6 +32,8 @@ class Cross(Strategy):
 
 with np.load(sys.argv[1]) as stored:
     names = ("open", "high", "low", "close", "volume")
-    frame = pd.DataFrame({name.capitalize(): stored[name] for name in names}, index=pd.to_datetime(stored["ts"], unit="ms"))
+    frame = pd.DataFrame(
+        {name.capitalize(): stored[name] for name in names}, index=pd.to_datetime(stored["ts"], unit="ms")
+    )
 result = Backtest(frame, Cross, cash=1_000_000, commission=0.0006).run()
 print("trades", result["# Trades"])

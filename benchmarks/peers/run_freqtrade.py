@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 BASES = ("BTC", "ETH")
-STRATEGY = '''
+STRATEGY = """
 import talib.abstract as ta
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
@@ -35,7 +35,7 @@ class Cross(IStrategy):
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         return dataframe
-'''
+"""
 
 
 def prepare(folder: Path, series: list[str]) -> None:
@@ -73,10 +73,14 @@ def prepare(folder: Path, series: list[str]) -> None:
 def market_of(base: str) -> dict[str, object]:
     """Describe a spot market as ccxt would."""
     return {
-        **{"id": f"{base}USDT", "symbol": f"{base}/USDT"},
-        **{"base": base, "quote": "USDT", "baseId": base, "quoteId": "USDT"},
-        **{"type": "spot", "spot": True, "margin": False, "swap": False, "future": False, "option": False},
-        **{"active": True, "contract": False, "taker": 0.0006, "maker": 0.0006, "percentage": True},
+        **dict.fromkeys(("base", "baseId"), base),
+        **dict.fromkeys(("quote", "quoteId"), "USDT"),
+        **dict.fromkeys(("margin", "swap", "future", "option", "contract"), False),
+        **dict.fromkeys(("spot", "active", "percentage"), True),
+        **dict.fromkeys(("taker", "maker"), 0.0006),
+        "id": f"{base}USDT",
+        "symbol": f"{base}/USDT",
+        "type": "spot",
         "precision": {"amount": 1e-05, "price": 0.01},
         "limits": {
             "amount": {"min": 1e-05, "max": 9_000.0},

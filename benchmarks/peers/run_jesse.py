@@ -23,7 +23,7 @@ class Cross(Strategy):
     def go_long(self) -> None:
         self.buy = utils.size_to_qty(10_000, self.price), self.price
 
-    def on_open_position(self, order: object) -> None:
+    def on_open_position(self, order: object) -> None:  # noqa: ARG002  jesse calls it so
         self.stop_loss = self.position.qty, self.price * 0.99
         self.take_profit = self.position.qty, self.price * 1.03
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.checks._findings import LATE, MISSING, REVISED
 from core.clock import MINUTE_MS, format_ms, timeframe_ms
+from core.indicators.resample import resample
 from core.schema import Candles, IntArray
 from core.store.reader import Reader
 
@@ -101,18 +102,31 @@ class History:
 
     def missing(self, candles: Candles, end_ms: int) -> tuple[str, str] | None:
         """Return the cause and the first candle before `end_ms` that is neither stored nor known to be missing."""
-        if not len(candles):
-            return None
-        step_ms = timeframe_ms(self.timeframe)
-        wanted = np.arange(candles.ts[0], end_ms, step_ms, dtype=np.int64)
-        for ts_ms in np.setdiff1d(wanted, candles.ts).tolist():
+        lost = self._lost(candles, end_ms)
+        return (MISSING, self._named(lost[0])) if lost else None
+
+    def rebuilt(self, candles: Candles, end_ms: int) -> Candles:
+        """Return candles with those that are gone made again from the minutes, where these are still there."""
+        made = [candles]
+        for ts_ms in self._lost(candles, end_ms) if self.timeframe != self.base else ():
+            step_ms = timeframe_ms(self.timeframe)
             minutes = self.reader.candles(self.exchange, self.symbol, self.base, ts_ms, ts_ms + step_ms)
-            gaps = self.reader.gaps(self.exchange, self.symbol, self.base)["ts_ms"]
-            known = int(gaps.between(ts_ms, ts_ms + step_ms - 1).sum())
-            is_derived = self.timeframe != self.base
-            if (is_derived and len(minutes)) or known < step_ms // MINUTE_MS:
-                return MISSING, self._named(ts_ms)
-        return None
+            made.append(resample(minutes, step_ms, ts_ms, ts_ms + step_ms))
+        joined = Candles.concat(made)
+        order = np.argsort(joined.ts, kind="stable")
+        return Candles.of(joined.ts[order], *(getattr(joined, name)[order] for name in _COLUMNS))
+
+    def _lost(self, candles: Candles, end_ms: int) -> list[int]:
+        """Return opens, oldest first, of candles that should be stored by what is known of the minutes, and are not."""
+        if not len(candles):
+            return []
+        step_ms = timeframe_ms(self.timeframe)
+        holes = np.setdiff1d(np.arange(candles.ts[0], end_ms, step_ms, dtype=np.int64), candles.ts).tolist()
+        if not holes:
+            return []
+        gaps = self.reader.gaps(self.exchange, self.symbol, self.base)["ts_ms"]
+        minutes_each = step_ms // MINUTE_MS
+        return [ts_ms for ts_ms in holes if int(gaps.between(ts_ms, ts_ms + step_ms - 1).sum()) < minutes_each]
 
     def _named(self, ts_ms: int) -> str:
         return f"{self.timeframe} {format_ms(ts_ms)}"

@@ -197,18 +197,24 @@ class _Explain:
         ts_ms = int(row["decided_ms"]) - timeframe_ms(self.series.timeframe)
         # Twice the warm-up, so that enough are left when some of them had not come yet.
         now = self.series.reader.last_candles(*self.series.key, 2 * setup.warmup + 1, ts_ms + 1)
-        for then in self._earlier(now, ts_ms):
-            window = then.slice(-setup.warmup - 1)
+
+        def comes_out(candles: Candles) -> bool:
+            window = candles.slice(-setup.warmup - 1)
             again = _scan(self.series, span, setup, window, len(window) - 1)
             same = again[again["key"] == row["key"]].reset_index(drop=True)
-            if is_recorded:
-                recorded = row.to_frame().T.reset_index(drop=True).astype(again.dtypes.to_dict())
-                is_right = len(same) == 1 and not row_changes(recorded, same, _NOT_DECIDED)
-            else:
-                is_right = same.empty
-            if is_right:
+            if not is_recorded:
+                return not len(same)
+            recorded = row.to_frame().T.reset_index(drop=True).astype(again.dtypes.to_dict())
+            return len(same) == 1 and not row_changes(recorded, same, _NOT_DECIDED)
+
+        for then in self._earlier(now, ts_ms):
+            if comes_out(then):
                 return self.history.difference(then, now)
-        return self.history.missing(now.slice(-setup.warmup - 1), ts_ms + 1) or (UNEXPLAINED, "")
+        gone = self.history.missing(now, ts_ms + 1)
+        whole = self.history.rebuilt(now, ts_ms + 1)
+        if gone and (comes_out(whole) or self.history.missing(whole, ts_ms + 1)):
+            return gone  # made again, it explains the record; lost with its minutes, nothing can be said
+        return UNEXPLAINED, ""
 
     def _earlier(self, now: Candles, ts_ms: int) -> Iterator[Candles]:
         """Yield the states of some candles since the last of them came, oldest first, the present one left out."""

@@ -61,11 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parsed(sys.argv[1:] if argv is None else argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        with _ended_by_signals():
+        with _ended_by_signals(arguments):
             return command(arguments)
     except _Ended:
-        if arguments.name == "run" and not arguments.once:
-            return 0  # a signal is how a scheduler ends, also while it starts
         print("interrupted: what was committed stays, the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -91,11 +89,19 @@ class _Ended(SystemExit):
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Raise `_Ended` at SIGINT and SIGTERM while inside, so that a command that is ended closes what it opened."""
+def _ended_by_signals(arguments: argparse.Namespace) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the command while inside, so that it closes what it opened.
 
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise _Ended
+    A scheduler is only told, through `asked_to_end`: an exception raised wherever it happens to be while it starts
+    may be swallowed there, and an engine that does not end is worse than one that first finishes starting.
+    """
+    asked_to_end = arguments.asked_to_end = threading.Event()
+    is_scheduler = arguments.name == "run" and not arguments.once
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        asked_to_end.set()
+        if not is_scheduler:
+            raise _Ended
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -157,7 +163,7 @@ _HOME = {
     "download-data": "data",
     "run": "engine",
     "scan-signals": "engine",
-    "retro-scan": "engine",
+    "retro-scan": "retro",
     "analyze-results": "engine",
     "stress": "engine",
     "demo": "demo",
@@ -213,7 +219,8 @@ def _add_scan_commands(add: Add) -> None:
     made = add(
         "retro-scan",
         "Fill in signals and trades over stored candles; running it again changes nothing.",
-        "example:\n  trader retro-scan --start 2023-01-01 --end 2023-04-01 --timeframes 15m 1h 4h",
+        "examples:\n  trader retro-scan --start 2023-01-01 --end 2023-04-01 --timeframes 15m 1h 4h\n"
+        "  trader retro-scan --jobs 8\n  trader retro-scan --cluster tcp://10.0.0.5:8786",
     )
     made.add_argument("--start", metavar="DATE", help=f"first close, {_DATE} (the first stored candle)")
     made.add_argument("--end", metavar="DATE", help=f"last close, {_DATE} (the newest stored candle)")
@@ -227,6 +234,13 @@ def _add_scan_commands(add: Add) -> None:
     )
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all configured)")
+    who = made.add_mutually_exclusive_group()
+    who.add_argument(
+        "--jobs", type=_positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
+    )
+    who.add_argument(
+        "--cluster", default="", metavar="ADDRESS", help="scheduler of a Dask cluster that computes (compute.backend)"
+    )
 
     made = add("analyze-results", "Print the results with their intervals and write the equity curve as CSV.")
     made.add_argument("--out", default="equity.csv", metavar="FILE", help="where the equity curve goes (equity.csv)")

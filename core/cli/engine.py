@@ -1,4 +1,4 @@
-"""Commands that decide and play: run, scan-signals, retro-scan, analyze-results, stress.
+"""Commands that decide and play: run, scan-signals, analyze-results, stress.
 
 The law: a command opens a desk, calls the jobs the scheduler calls, and prints what they report.
 """
@@ -19,19 +19,18 @@ from tqdm import tqdm
 
 from core import app
 from core.cli._log import hide_secrets, log_to_files
-from core.cli._open import chosen, close, database, desk_of, source_of, span
+from core.cli._open import close, database, desk_of, source_of, span
 from core.cli._told import ended
 from core.clock import format_ms
 from core.config import ConfigSource
-from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError, StoreError
-from core.jobs import execute, resample, retro, scan
+from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError
+from core.jobs import execute, resample, scan
 from core.jobs._desk import Desk, Report
 from core.jobs.schedule import Schedule
 from core.store.reader import Reader
 
-__all__ = ["analyze_results", "retro_scan", "run", "scan_signals", "stress"]
+__all__ = ["analyze_results", "run", "scan_signals", "stress"]
 
-END_OF_TIME_MS = 2**62
 _BROKEN = "configuration error"
 # What was opened with the process: the database, the log, the market and the messengers.
 _AT_START = (
@@ -63,7 +62,7 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
             if not reports:
                 log.info("the tape has ended: there is nothing left to play")
             return ended(*reports, shown=True)
-        await schedule.run()
+        await schedule.run(arguments.asked_to_end.is_set)
         checking.cancel()
         log.info("stopped after %d cycles", schedule.cycles)
         return 0
@@ -142,45 +141,6 @@ def scan_signals(arguments: argparse.Namespace) -> int:
             return ended(*[await stage(desk, now_ms) for stage in (resample.run, execute.run, scan.run)])
 
     return asyncio.run(work())
-
-
-def retro_scan(arguments: argparse.Namespace) -> int:
-    """Fill in signals and trades over stored candles."""
-    start_ms, end_ms = span(arguments)
-
-    async def work() -> int:
-        async with desk_of(arguments, offline=True) as desk:
-            request = retro.RetroRequest(
-                start_ms=start_ms or 0,
-                end_ms=END_OF_TIME_MS if end_ms is None else end_ms,
-                symbols=chosen(arguments.symbols, list(desk.config.symbols), "symbol"),
-                timeframes=chosen(arguments.timeframes, list(desk.config.timeframes), "timeframe"),
-                stride=arguments.stride,
-                limit_per_pair=arguments.limit_per_pair,
-            )
-            _expect_candles(desk, request)
-            now_ms = desk.market.now_ms()
-            await resample.run(desk, now_ms)
-            with tqdm(unit="part", desc="retro scan", dynamic_ncols=True, disable=None) as bar:
-
-                def progress(done: int, total: int, symbol: str) -> None:
-                    bar.total = total
-                    bar.set_postfix_str(symbol, refresh=False)
-                    bar.update(done - bar.n)
-
-                report = await retro.run(desk, now_ms, request, progress)
-            return ended(report)
-
-    return asyncio.run(work())
-
-
-def _expect_candles(desk: Desk, request: retro.RetroRequest) -> None:
-    base = desk.config.data.base_timeframe
-    if all(desk.reader.first_ms(desk.exchange, symbol, base) is None for symbol in request.symbols):
-        raise StoreError(
-            f"database {desk.reader.path}: holds no {base} candle of {desk.exchange} to scan; "
-            "fetch or import some with `python download_data.py`"
-        )
 
 
 def analyze_results(arguments: argparse.Namespace) -> int:

@@ -7,8 +7,13 @@ here; nobody multiplies a fee rate of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+from core.schema import FloatArray
 
 __all__ = ["CostModel"]
+
+Price = TypeVar("Price", float, FloatArray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,8 @@ class CostModel:
         """Fee rate of a fill that takes liquidity, percent."""
         return self.maker_pct if self.mode == "maker" else self.taker_pct
 
-    def resting_round_trip_pct(self, entry: float, target: float) -> float:
-        """Return the fees of entering and leaving by resting limits, percent of entry notional."""
+    def resting_round_trip_pct(self, entry: Price, target: Price) -> Price:
+        """Return the fees of entering and leaving by resting limits, percent of entry notional; of one or of many."""
         return self.resting_pct * (1.0 + target / entry)
 
     def params(self) -> dict[str, float | str]:

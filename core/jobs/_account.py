@@ -38,7 +38,7 @@ def limit_rules(desk: Desk) -> LimitRules:
     )
 
 
-def settle(desk: Desk, from_ms: int, keep_live: bool = False) -> pd.DataFrame:
+def settle(desk: Desk, from_ms: int, keep_live: bool = False, until_ms: int | None = None) -> pd.DataFrame:
     """Decide what is taken of the candidates decided from a time on, and store what changed.
 
     Parameters
@@ -47,6 +47,8 @@ def settle(desk: Desk, from_ms: int, keep_live: bool = False) -> pd.DataFrame:
     from_ms : int
     keep_live : bool
         Leave candidates of origin live as they are.
+    until_ms : int, optional
+        Leave alone what is decided from here on; a long time is settled part by part, the oldest first.
 
     Returns
     -------
@@ -57,7 +59,8 @@ def settle(desk: Desk, from_ms: int, keep_live: bool = False) -> pd.DataFrame:
     plans = [plan_hash(setup, rules) for setup in desk.setups]
     longest = max(timeframe_ms(timeframe) for timeframe in desk.config.timeframes)
     context_ms = from_ms - max(limits.memory_ms, limits.cooldown_candles * longest)
-    rows = desk.reader.account_rows(desk.exchange, policy_id(desk), plans, from_ms, context_ms, keep_live)
+    asked = (desk.exchange, policy_id(desk), plans, from_ms, context_ms, keep_live, until_ms)
+    rows = desk.reader.account_rows(*asked)
     verdicts = take(rows, limits)
     before = rows.set_index(["signal_id", "exit_policy"])[["taken", "blocked_by"]]
     after = verdicts.set_index(["signal_id", "exit_policy"])

@@ -21,9 +21,9 @@ from core.execution.runs import Run
 from core.jobs._desk import Desk
 from core.pipeline import simulate
 from core.ports import ExitPolicy
-from core.schema import TRADE_EVENTS, TRADES, Candles, Instrument, empty_frame, perpetual
+from core.schema import TRADE_EVENTS, TRADES, Instrument, empty_frame, perpetual
 
-__all__ = ["Played", "begin", "instrument_of", "join_signals", "play_on", "playable_to", "policy_id"]
+__all__ = ["Played", "begin", "instrument_of", "join_signals", "play_on", "playable_to", "policy_id", "run_of"]
 
 FUNDING_LOOK_BACK_MS = 7 * DAY_MS
 """A market that has recorded no settlement for so long is not waited for."""
@@ -88,7 +88,6 @@ def play_on(
     trades: pd.DataFrame,
     signals: pd.DataFrame,
     to_ms: Mapping[str, int],
-    candles: Mapping[str, Candles] | None = None,
 ) -> Played:
     """Play unfinished trades, each to its symbol's time and under the parameters it was begun with.
 
@@ -99,8 +98,6 @@ def play_on(
         Row by row beside each other; of any symbols.
     to_ms : mapping of str to int
         By symbol: candles from there on are not looked at. A symbol that is not named is left alone.
-    candles : mapping of str to Candles, optional
-        One-minute candles that cover a symbol's trades; read from the store where not given.
 
     Returns
     -------
@@ -114,28 +111,23 @@ def play_on(
     trades, signals = trades[due].reset_index(drop=True), signals[due].reset_index(drop=True)
     owner, symbols = pd.factorize(signals["symbol"])
     starts = trades.groupby(owner)["next_ms"].min()
-    given = candles or {}
     tick = np.array([instrument_of(desk, symbol).tick or np.nan for symbol in symbols])[owner]
     played: list[Played] = []
     for exit_policy, rows in trades.groupby("exit_policy", sort=True).indices.items():
         policy, rules, costs = _parameters(desk, str(exit_policy))
-        runs = [
-            _run(desk, symbol, int(starts[k]), to_ms[symbol], costs.funding_rate_pct, given.get(symbol))
-            for k, symbol in enumerate(symbols)
-        ]
+        runs = [run_of(desk, symbol, int(starts[k]), to_ms[symbol], costs) for k, symbol in enumerate(symbols)]
         part = trades.iloc[rows].reset_index(drop=True), signals.iloc[rows].reset_index(drop=True)
         played.append(simulate(*part, policy, runs, owner[rows], tick[rows], rules, costs))
     return _stack([trade for trade, _ in played]), _stack([event for _, event in played])
 
 
-def _run(desk: Desk, symbol: str, from_ms: int, to_ms: int, default_rate_pct: float, candles: Candles | None) -> Run:
-    """Return the stretch of a symbol that its trades have not seen."""
-    if candles is None or not len(candles) or candles.ts[0] > from_ms:
-        candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, from_ms, to_ms)
+def run_of(desk: Desk, symbol: str, from_ms: int, to_ms: int, costs: CostModel) -> Run:
+    """Return a stretch of a symbol's one-minute candles with its settlements, to play trades on."""
+    candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, from_ms, to_ms)
     if not perpetual(symbol):
         return Run(candles, to_ms, no_marks())
     recorded = desk.reader.funding(desk.exchange, symbol)
-    return Run(candles, to_ms, funding_marks(recorded, from_ms - MINUTE_MS, to_ms, default_rate_pct))
+    return Run(candles, to_ms, funding_marks(recorded, from_ms - MINUTE_MS, to_ms, costs.funding_rate_pct))
 
 
 def _parameters(desk: Desk, exit_policy: str) -> Parameters:

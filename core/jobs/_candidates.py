@@ -20,7 +20,7 @@ from core.ports import Setup
 from core.risk.sizing import RiskRules
 from core.schema import SIGNALS, TRADE_EVENTS, TRADES, Candles, empty_frame
 
-__all__ = ["Stored", "decide_range", "scan_rules", "store_candidates"]
+__all__ = ["Stored", "closes_between", "decide_range", "scan_rules", "store_candidates"]
 
 
 def scan_rules(config: Config, costs: CostModel) -> ScanRules:
@@ -52,15 +52,21 @@ def decide_range(
     closes : int
         How many closes were decided.
     """
+    candles, first = closes_between(desk, symbol, timeframe, setup.warmup, from_ms, to_ms)
+    rules = scan_rules(desk.config, desk.costs)
+    signals, decisions = scan(candles, instrument_of(desk, symbol), timeframe, setup, rules, first)
+    return signals, decisions, len(candles) - first
+
+
+def closes_between(
+    desk: Desk, symbol: str, timeframe: str, warmup: int, from_ms: int, to_ms: int
+) -> tuple[Candles, int]:
+    """Return the candles that close in ``(from_ms, to_ms]`` with up to `warmup` before them, and how many those are."""
     step = timeframe_ms(timeframe)
     first_ts = from_ms - step + 1  # a close after from_ms belongs to a candle opened after from_ms - step
-    before = desk.reader.last_candles(desk.exchange, symbol, timeframe, setup.warmup, first_ts)
+    before = desk.reader.last_candles(desk.exchange, symbol, timeframe, warmup, first_ts)
     due = desk.reader.candles(desk.exchange, symbol, timeframe, first_ts, to_ms - step + 1)
-    candles = Candles.concat([before, due])
-    signals, decisions = scan(
-        candles, instrument_of(desk, symbol), timeframe, setup, scan_rules(desk.config, desk.costs), first=len(before)
-    )
-    return signals, decisions, len(due)
+    return Candles.concat([before, due]), len(before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,27 +78,16 @@ class Stored:
     events: pd.DataFrame
 
 
-def store_candidates(
-    desk: Desk,
-    signals: pd.DataFrame,
-    decisions: pd.DataFrame,
-    origin: str,
-    to_ms: int,
-    candles: Candles | None = None,
-) -> Stored:
-    """Store one symbol's candidates that are missing, with decision, trade and events; what is taken comes later.
+def store_candidates(desk: Desk, signals: pd.DataFrame, decisions: pd.DataFrame, to_ms: int) -> Stored:
+    """Store one symbol's live candidates that are missing, played so far; what is taken comes later.
 
     Parameters
     ----------
     desk : Desk
     signals, decisions : pandas.DataFrame
         Row by row beside each other.
-    origin : str
-        ``live`` or ``retro``.
     to_ms : int
         Play the new trades up to here.
-    candles : Candles, optional
-        One-minute candles that cover them; read where not given.
 
     Returns
     -------
@@ -102,15 +97,15 @@ def store_candidates(
     if signals.empty:
         return nothing
     with desk.writer.transaction():
-        put = desk.writer.put_signals(signals.assign(origin=origin))
+        put = desk.writer.put_signals(signals.assign(origin="live"))
         fresh = put["new"].to_numpy(dtype=bool)
         if not fresh.any():
             return nothing
-        signals = signals.assign(id=put["id"].to_numpy(), origin=origin)[fresh].reset_index(drop=True)
+        signals = signals.assign(id=put["id"].to_numpy(), origin="live")[fresh].reset_index(drop=True)
         desk.writer.put_decisions(decisions[fresh].assign(signal_id=signals["id"].to_numpy()))
         trades = begin(desk, signals)
         symbol = str(signals["symbol"].iloc[0])
-        after, events = play_on(desk, trades, signals, {symbol: to_ms}, {symbol: candles} if candles else None)
+        after, events = play_on(desk, trades, signals, {symbol: to_ms})
         if len(after):
             waiting = trades[~trades["signal_id"].isin(after["signal_id"])]
             trades = pd.concat([waiting, after], ignore_index=True)

@@ -1,37 +1,43 @@
 """Job `retro_scan`: back-fill the record over stored candles.
 
 The law: it is the live scan's fill-in for older closes. It writes only what is missing (the signal, its
-decision, its trade), so running it again, or stopping and resuming it, changes nothing. Memory depends on
-the length of one chunk, not of the range.
+decision, its trade), so running it again, or stopping and resuming it, changes nothing. Whoever computes, this
+process alone reads and writes the database, in one order; memory depends on the length of a chunk, not of the range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from core.clock import DAY_MS, floor_to, timeframe_ms
+from core.jobs import _workers
 from core.jobs._account import settle
-from core.jobs._book import begin, join_signals, play_on, playable_to, policy_id
-from core.jobs._candidates import decide_range, store_candidates
+from core.jobs._book import instrument_of, join_signals, play_on, playable_to, policy_id, run_of
+from core.jobs._candidates import closes_between, decide_range, scan_rules
 from core.jobs._desk import Desk, Report
-from core.schema import Candles
+from core.jobs._fill import Filled, FillRules, Series, Stretch, fill, kept
+from core.store.connection import MAX_TRANSACTION_ROWS
 
 __all__ = ["RetroRequest", "run"]
 
 CHUNK_MS = 128 * DAY_MS
-BATCH = 1_500  # candidates a transaction: with decision, trade and about six events each, under 20 000 rows
+TRANSACTION_ROWS = MAX_TRANSACTION_ROWS
+WORTH_A_PROCESS = 1_000_000
+"""Minutes that must be there for each process, or starting it takes longer than what it saves."""
 
 Progress = Callable[[int, int, str], None]
+Chunk = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class RetroRequest:
-    """What to fill in.
+    """What to fill in, and who computes.
 
     Parameters
     ----------
@@ -42,6 +48,10 @@ class RetroRequest:
         Keep candidates of every `stride`-th candle of the grid that starts at the epoch; 1 keeps all.
     limit_per_pair : int
         Keep the newest so many per symbol and timeframe; 0 keeps all.
+    jobs : int
+        Processes at once; 0 uses up to `compute.jobs`, as many as the work is worth.
+    cluster : str
+        Address of a Dask scheduler whose workers compute; ``""`` leaves it to `compute.backend`.
     """
 
     start_ms: int
@@ -50,6 +60,8 @@ class RetroRequest:
     timeframes: Sequence[str]
     stride: int = 1
     limit_per_pair: int = 0
+    jobs: int = 0
+    cluster: str = ""
 
 
 async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress | None = None) -> Report:
@@ -62,48 +74,59 @@ async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress
         Market time.
     request : RetroRequest
     progress : callable, optional
-        Called with steps done, steps in all and the symbol of the step.
+        Called with minutes of candles done, those in all, and the symbol that was worked on.
 
     Returns
     -------
     Report
-        Counts of closes decided, signals new and trades moved on.
+        Counts of closes decided, signals new and trades begun or moved on for signals that were there.
+
+    Raises
+    ------
+    TraderError
+        Somebody who computes has failed; what was written until then stays.
     """
-    chunks = {symbol: list(_chunks(desk, symbol, request)) for symbol in request.symbols}
-    total = sum(len(parts) for parts in chunks.values())
+    fills = [_Fill(desk, symbol, request, now_ms) for symbol in request.symbols]
+    base_ms = timeframe_ms(desk.config.data.base_timeframe)
+    total = sum(end - start for one in fills for start, end in one.chunks) // base_ms
     counts = {"closes": 0, "signals": 0, "trades": 0}
-    step = 0
-    for symbol, parts in chunks.items():
-        if not parts:
-            continue
-        fill = _Fill(desk, symbol, request, now_ms)
-        counts["trades"] += fill.carry_on(parts[0][0])
-        for start, end in parts:
-            for name, count in fill.chunk(start, end).items():
-                counts[name] += count
-            step += 1
+    done = 0
+    tasks = (((one, chunk), one.stretch(chunk)) for one in fills for chunk in one.chunks)
+    with _computed_by(desk, request, total) as workers:
+        for (one, chunk), filled in _workers.in_order(workers, fill, tasks):
+            counts["closes"] += filled.closes
+            counts["signals"] += one.store(filled)
+            counts["trades"] += len(filled.trades) - len(filled.signals)
+            if chunk == one.chunks[-1]:
+                counts["trades"] += one.carry_on()
+            done += (chunk[1] - chunk[0]) // base_ms
             if progress:
-                progress(step, total, symbol)
-        counts["trades"] += fill.carry_on(fill.playable_ms)
-    starts = [parts[0][0] for parts in chunks.values() if parts]
-    if starts:
-        with desk.writer.transaction():
-            settle(desk, min(starts), keep_live=True)
-    problems = tuple(f"{symbol}: no candles in this range" for symbol, parts in chunks.items() if not parts)
+                progress(done, total, one.symbol)
+    _settle(desk, fills)
+    problems = tuple(f"{one.symbol}: no candles in this range" for one in fills if not one.chunks)
     return Report("retro_scan", ok=not problems, counts=counts, problems=problems)
 
 
-def _chunks(desk: Desk, symbol: str, request: RetroRequest) -> Iterator[tuple[int, int]]:
-    """Yield the parts of the range that may hold candles, in order."""
-    base = (desk.exchange, symbol, desk.config.data.base_timeframe)
-    first, frontier = desk.reader.first_ms(*base), desk.reader.frontier(*base)
-    if frontier is None or first is None:
+def _computed_by(desk: Desk, request: RetroRequest, minutes: int) -> AbstractContextManager[_workers.Workers]:
+    """Return who computes: the cluster asked for, as many processes, or what the configuration says."""
+    compute = desk.config.compute
+    if request.cluster or (compute.backend == "dask" and not request.jobs):
+        return _workers.dask_cluster(request.cluster, compute.jobs)
+    count = request.jobs or min(compute.jobs, minutes // WORTH_A_PROCESS)
+    return _workers.processes(count) if count > 1 else _workers.alone()
+
+
+def _settle(desk: Desk, fills: Sequence[_Fill]) -> None:
+    """Decide what is taken, from the first close looked at on, one chunk after the other."""
+    starts = [one.chunks[0][0] for one in fills if one.chunks]
+    if not starts:
         return
-    start, stop = max(request.start_ms, first), min(request.end_ms, frontier)
-    while start < stop:
-        end = min(floor_to(start, CHUNK_MS) + CHUNK_MS, stop)
-        yield start, end
-        start = end
+    start_ms, last_ms = min(starts), desk.reader.last_decided(desk.exchange) or 0
+    while start_ms <= last_ms:
+        end_ms = floor_to(start_ms, CHUNK_MS) + CHUNK_MS
+        with desk.writer.transaction():
+            settle(desk, start_ms, keep_live=True, until_ms=end_ms)
+        start_ms = end_ms
 
 
 class _Fill:
@@ -112,87 +135,131 @@ class _Fill:
     def __init__(self, desk: Desk, symbol: str, request: RetroRequest, now_ms: int) -> None:
         self.desk, self.symbol, self.request = desk, symbol, request
         self.playable_ms = playable_to(desk, symbol, now_ms)
-        self.since = {
-            timeframe: self._newest(timeframe) if request.limit_per_pair else (0, "")
-            for timeframe in request.timeframes
-        }
+        self.chunks = list(self._chunks())
 
-    def carry_on(self, to_ms: int) -> int:
-        """Play what is unfinished up to a time, no more than a chunk's length at once; return how many moved."""
-        moved, until_ms = 0, 0
-        while until_ms < to_ms:
-            unfinished = self._unfinished()
-            due = unfinished[unfinished["next_ms"] < to_ms].reset_index(drop=True)
-            if due.empty:
-                break
-            until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, to_ms)
-            moved += self._play(due, join_signals(self.desk, due), until_ms)
-        return moved
+    def _chunks(self) -> Iterator[Chunk]:
+        """Yield the parts of the range that may hold candles, in order."""
+        base = (self.desk.exchange, self.symbol, self.desk.config.data.base_timeframe)
+        first, frontier = self.desk.reader.first_ms(*base), self.desk.reader.frontier(*base)
+        if frontier is None or first is None:
+            return
+        start, stop = max(self.request.start_ms, first), min(self.request.end_ms, frontier)
+        while start < stop:
+            end = min(floor_to(start, CHUNK_MS) + CHUNK_MS, stop)
+            yield start, end
+            start = end
 
-    def chunk(self, start_ms: int, end_ms: int) -> dict[str, int]:
-        """Decide the closes of a chunk and play everything to its end."""
-        to_ms = min(end_ms, self.playable_ms)
-        base = self.desk.config.data.base_timeframe
-        candles = self.desk.reader.candles(self.desk.exchange, self.symbol, base, start_ms, to_ms)
-        counts = {"trades": self._play_stored(start_ms, end_ms, to_ms, candles), "closes": 0, "signals": 0}
-        for timeframe in self.request.timeframes:
-            for setup in self.desk.setups:
-                signals, decisions, closes = decide_range(self.desk, self.symbol, timeframe, setup, start_ms, end_ms)
-                kept = self._kept(signals, timeframe, self.since[timeframe])
-                counts["closes"] += closes
-                counts["signals"] += self._store(signals[kept], decisions[kept], to_ms, candles)
-        return counts
+    def stretch(self, chunk: Chunk) -> Stretch:
+        """Read what it takes to fill a chunk in."""
+        start_ms, end_ms = chunk
+        desk, rules = self.desk, self._rules
+        warmup = max((setup.warmup for setup in rules.setups), default=0)
+        series = tuple(
+            Series(timeframe, *closes_between(desk, self.symbol, timeframe, warmup, start_ms, end_ms), since)
+            for timeframe, since in self._since.items()
+            if since[0] <= end_ms
+        )
+        to_ms = min(end_ms + self._reach_ms, self.playable_ms)
+        run = run_of(desk, self.symbol, start_ms, to_ms, rules.costs)
+        return Stretch(rules, instrument_of(desk, self.symbol), series, run, self._lacking(chunk))
 
-    def _store(self, signals: pd.DataFrame, decisions: pd.DataFrame, to_ms: int, candles: Candles) -> int:
-        new = 0
-        for lo in range(0, len(signals), BATCH):
-            part = [frame.iloc[lo : lo + BATCH].reset_index(drop=True) for frame in (signals, decisions)]
-            new += len(store_candidates(self.desk, part[0], part[1], "retro", to_ms, candles).signals)
+    @cached_property
+    def _rules(self) -> FillRules:
+        desk = self.desk
+        return FillRules(
+            setups=tuple(desk.setups),
+            scan=scan_rules(desk.config, desk.costs),
+            exit_policy=desk.exit_policy,
+            policy_id=policy_id(desk),
+            execution=desk.rules,
+            costs=desk.costs,
+            stride=self.request.stride,
+        )
+
+    @property
+    def _reach_ms(self) -> int:
+        """How far beyond a chunk its trades are played at once, lest its candles be read again to finish them."""
+        hold = int(self.desk.exit_policy.params().get("max_hold_candles", 0))
+        longest_ms = max((timeframe_ms(timeframe) for timeframe in self.request.timeframes), default=0)
+        candles = self.desk.config.signals.validity_candles + hold + 2
+        return min(candles * longest_ms, CHUNK_MS)
+
+    def _lacking(self, chunk: Chunk) -> pd.DataFrame:
+        """Return the candidates of a chunk that have no trade under the exit policy in force."""
+        ids = self.desk.reader.ids_without_trade(self.desk.exchange, self.symbol, policy_id(self.desk), *chunk)
+        signals = self.desk.reader.signals(ids=ids)
+        return signals[signals["timeframe"].isin(list(self.request.timeframes))].reset_index(drop=True)
+
+    def store(self, filled: Filled) -> int:
+        """Write what is new of a chunk, in transactions of bounded size; return how many signals are."""
+        trades, new = filled.trades, 0
+        begun = len(trades) - len(filled.signals)
+        # A signal, its decision, its trade, and what happened to it.
+        rows = np.cumsum(3 + trades["n_events"].to_numpy())
+        events = np.concatenate([[0], np.cumsum(trades["n_events"].to_numpy())])
+        lo = 0
+        while lo < len(trades):
+            room = TRANSACTION_ROWS + (rows[lo - 1] if lo else 0)
+            hi = max(lo + 1, int(np.searchsorted(rows, room, side="right")))
+            hi = min(hi, begun) if lo < begun else hi
+            happened = filled.events.iloc[events[lo] : events[hi]]
+            with self.desk.writer.transaction():
+                if lo < begun:
+                    self.desk.writer.put_trades(trades.iloc[lo:hi])
+                    self.desk.writer.put_events(happened)
+                else:
+                    found = slice(lo - begun, hi - begun)
+                    new += self._store(filled.signals[found], filled.decisions[found], trades.iloc[lo:hi], happened)
+            lo = hi
         return new
 
-    def _play_stored(self, start_ms: int, end_ms: int, to_ms: int, candles: Candles) -> int:
-        """Move on what earlier runs left unfinished, and begin what the exit policy in force lacks."""
-        desk = self.desk
-        moved = 0
-        unfinished = self._unfinished()
-        lacking = desk.reader.ids_without_trade(desk.exchange, self.symbol, policy_id(desk), start_ms, end_ms)
-        for lo in range(0, len(lacking), BATCH):
-            signals = desk.reader.signals(ids=lacking[lo : lo + BATCH])
-            signals = signals[signals["timeframe"].isin(list(self.request.timeframes))].reset_index(drop=True)
-            with desk.writer.transaction():
-                fresh = begin(desk, signals)
-                desk.writer.put_trades(fresh)
-                moved += self._play(fresh, signals, to_ms, candles)
-        if len(unfinished):
-            moved += self._play(unfinished, join_signals(desk, unfinished), to_ms, candles)
+    def _store(self, signals: pd.DataFrame, decisions: pd.DataFrame, trades: pd.DataFrame, events: pd.DataFrame) -> int:
+        """Write candidates that are not there yet, under the ids they get."""
+        writer, first = self.desk.writer, -int(signals["id"].iloc[0])
+        put = writer.put_signals(signals.assign(origin="retro"))
+        ids, is_new = put["id"].to_numpy(), put["new"].to_numpy(dtype=bool)
+        if not is_new.any():
+            return 0
+        happened = -events["signal_id"].to_numpy() - first
+        if not is_new.all():
+            decisions, trades, events = decisions[is_new], trades[is_new], events[is_new[happened]]
+            happened, ids = happened[is_new[happened]], ids
+        writer.put_decisions(decisions.assign(signal_id=ids[is_new]))
+        writer.put_trades(trades.assign(signal_id=ids[is_new]))
+        writer.put_events(events.assign(signal_id=ids[happened]))
+        return int(is_new.sum())
+
+    def carry_on(self) -> int:
+        """Play what is unfinished to the end of the candles, no more than a chunk's length at once."""
+        moved, until_ms = 0, 0
+        while until_ms < self.playable_ms:
+            unfinished = self.desk.reader.trades(
+                exchange=self.desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"]
+            )
+            due = unfinished[unfinished["next_ms"] < self.playable_ms].reset_index(drop=True)
+            if due.empty:
+                break
+            until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, self.playable_ms)
+            after, events = play_on(self.desk, due, join_signals(self.desk, due), {self.symbol: until_ms})
+            with self.desk.writer.transaction():
+                self.desk.writer.put_trades(after)
+                self.desk.writer.put_events(events)
+            moved += len(after)
         return moved
 
-    def _unfinished(self) -> pd.DataFrame:
-        desk = self.desk
-        return desk.reader.trades(exchange=desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"])
-
-    def _play(self, trades: pd.DataFrame, signals: pd.DataFrame, to_ms: int, candles: Candles | None = None) -> int:
-        given = None if candles is None else {self.symbol: candles}
-        after, events = play_on(self.desk, trades, signals, {self.symbol: to_ms}, given)
-        with self.desk.writer.transaction():
-            self.desk.writer.put_trades(after)
-            self.desk.writer.put_events(events)
-        return len(after)
-
-    def _kept(self, signals: pd.DataFrame, timeframe: str, since: tuple[int, str]) -> npt.NDArray[np.bool_]:
-        """Say which candidates the stride and the limit leave."""
-        on_grid = (signals["ts_ms"] // timeframe_ms(timeframe)) % self.request.stride == 0
-        decided, key = since
-        newer = (signals["decided_ms"] > decided) | ((signals["decided_ms"] == decided) & (signals["key"] >= key))
-        return (on_grid & newer).to_numpy(dtype=bool)
+    @cached_property
+    def _since(self) -> dict[str, tuple[int, str]]:
+        """From which candidate on each timeframe's are kept."""
+        limited = self.request.limit_per_pair > 0
+        return {timeframe: self._newest(timeframe) if limited else (0, "") for timeframe in self.request.timeframes}
 
     def _newest(self, timeframe: str) -> tuple[int, str]:
         """Return decided_ms and key of the oldest of the newest `limit_per_pair` candidates."""
         found: list[tuple[int, str]] = []
-        for start, end in reversed(list(_chunks(self.desk, self.symbol, self.request))):
+        for start, end in reversed(self.chunks):
             for setup in self.desk.setups:
                 signals, _, _ = decide_range(self.desk, self.symbol, timeframe, setup, start, end)
-                signals = signals[self._kept(signals, timeframe, (0, ""))]
+                signals = signals[kept(signals, timeframe, self.request.stride, (0, ""))]
                 found += list(zip(signals["decided_ms"].tolist(), signals["key"].tolist(), strict=True))
             if len(found) >= self.request.limit_per_pair:
                 break

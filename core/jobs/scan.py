@@ -49,7 +49,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
     terms = _terms_in_force(desk, {symbol for symbol, *_ in due})
     with desk.writer.transaction():
         stored = [
-            store_candidates(desk, signals, decisions, "live", playable_to(desk, symbol, now_ms))
+            store_candidates(desk, signals, decisions, playable_to(desk, symbol, now_ms))
             for symbol, signals, decisions in decided
             if len(signals)
         ]

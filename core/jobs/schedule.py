@@ -71,8 +71,13 @@ class Schedule:
         self.on_cycle(now_ms, reports)
         return reports
 
-    async def run(self) -> None:
+    async def run(self, asked_to_end: Callable[[], bool] = lambda: False) -> None:
         """Run until a signal, `stop` or the end of the tape.
+
+        Parameters
+        ----------
+        asked_to_end : callable, optional
+            Whether a signal came before this was called; looked at once signals are handled here.
 
         Raises
         ------
@@ -84,6 +89,8 @@ class Schedule:
         self._scheduler.add_job(self._alert, IntervalTrigger(seconds=ALERT_SECONDS), id="alert")
         self._scheduler.add_job(self._maintain, IntervalTrigger(minutes=MAINTAIN_MINUTES), id="maintain")
         with self._signals():
+            if asked_to_end():
+                return
             self._scheduler.start()
             try:
                 await self._done.wait()

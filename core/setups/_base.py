@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from core.errors import nearest
+from core.schema import FloatArray, IntArray
 
 __all__ = [
-    "date_text",
+    "date_texts",
     "price_text",
     "require_choice",
     "require_flag",
@@ -94,15 +95,23 @@ def require_choice(name: str, value: object, choices: Iterable[str]) -> None:
         raise ValueError(f"{name}: {value!r} is not one of {', '.join(words)}; {nearest(str(value), words)}")
 
 
-def stored_digits(value: float) -> float | None:
-    """Shorten a measure for a plan's JSON to ten significant digits; None where it is not known.
+def stored_digits(values: FloatArray) -> list[str]:
+    """Write measures for a plan's JSON in ten significant digits, as JSON writes them; null where one is not known.
 
     Examples
     --------
-    >>> stored_digits(2.0 / 3.0), stored_digits(math.nan)
-    (0.6666666667, None)
+    >>> stored_digits(np.array([2.0 / 3.0, 42.0, 1e-7, np.nan]))
+    ['0.6666666667', '42.0', '1e-07', 'null']
     """
-    return None if math.isnan(value) else float(f"{value:.10g}")
+    return [_json_number(f"{value:.10g}") for value in values.tolist()]
+
+
+def _json_number(text: str) -> str:
+    if text == "nan":
+        return "null"
+    if "e" in text:
+        return repr(float(text))
+    return text if "." in text else text + ".0"
 
 
 def price_text(price: float) -> str:
@@ -113,15 +122,17 @@ def price_text(price: float) -> str:
     >>> price_text(0.00001234), price_text(42000.0)
     ('0.00001234', '42000')
     """
-    return np.format_float_positional(float(f"{price:.8g}"), trim="-")
+    text = f"{price:.8g}"
+    return np.format_float_positional(float(text), trim="-") if "e" in text else text
 
 
-def date_text(ms: int) -> str:
-    """Write a moment, UTC, to the minute.
+def date_texts(ms: IntArray) -> list[str]:
+    """Write moments, UTC, to the minute.
 
     Examples
     --------
-    >>> date_text(1672531200000)
-    '2023-01-01 00:00'
+    >>> date_texts(np.array([1672531200000]))
+    ['2023-01-01 00:00']
     """
-    return str(np.datetime64(ms, "ms").astype("datetime64[m]")).replace("T", " ")
+    texts: list[str] = np.datetime_as_string(ms.astype("datetime64[ms]"), unit="m").tolist()
+    return [text.replace("T", " ") for text in texts]

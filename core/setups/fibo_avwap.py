@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -23,9 +23,9 @@ from core.indicators.regime import WARMUP as REGIME_WARMUP
 from core.indicators.regime import regime_at, wilder_adx
 from core.indicators.swings import swing_pivots
 from core.indicators.volatility import WILDER_MEMORY, wilder_atr
-from core.schema import CANDIDATES, Candles, FloatArray, Instrument, conform, empty_frame
+from core.schema import CANDIDATES, Candles, FloatArray, Instrument, empty_frame, frame_of
 from core.setups._base import (
-    date_text,
+    date_texts,
     price_text,
     require_choice,
     require_flag,
@@ -40,6 +40,14 @@ DEEP_RETRACEMENT = 0.786  # the usual last retracement of a pullback: the square
 STOP_BUFFER = 0.5  # of atr_mult_sl ATRs: how far beyond its level the stop lies
 NO_CONFLUENCE_ATR = 3.0  # distance of the entry from the AVWAP at which they have nothing to do with each other
 SHOWN_RETRACEMENTS = (0.0, 0.236, 0.382, 0.5, 0.618, DEEP_RETRACEMENT, 1.0)
+
+# What a plan's JSON calls its leg and measures, and what the words tell.
+_LEG = {"a_ms": "anchor_a_ms", "a_price": "a_price", "b_ms": "anchor_b_ms", "b_price": "b_price"}
+_MEASURES = {"avwap": "avwap", "avwap_distance_atr": "distance_atr", "rr1": "rr1", "rr2": "rr2"}
+_MEASURES |= {"tp1_net_pct": "net_pct"}
+_PRICES = ("a_price", "b_price", "entry", "sl", "tp1", "tp2", "avwap")
+_FIGURES = ("distance_atr", "leaning", "rr1", "rr2", "net_pct", "fees_pct")
+_WAYS = {1.0: "trends this way", -1.0: "trends the other way", 0.0: "trends without direction"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,9 +212,7 @@ class FiboAvwap:
 
     def _tp1_net_pct(self, found: Pullbacks) -> FloatArray:
         gain_pct = 100.0 * found.side * (found.tp1 - found.entry) / found.entry
-        levels = zip(found.entry.tolist(), found.tp1.tolist(), strict=True)
-        fees_pct = [self.costs.resting_round_trip_pct(entry, tp1) for entry, tp1 in levels]
-        net_pct: FloatArray = gain_pct - np.array(fees_pct, dtype=np.float64)
+        net_pct: FloatArray = gain_pct - self.costs.resting_round_trip_pct(found.entry, found.tp1)
         return net_pct
 
     def _candidates(self, candles: Candles, atr: FloatArray, found: Pullbacks, timeframe: str) -> pd.DataFrame:
@@ -216,73 +222,69 @@ class FiboAvwap:
         distance_atr = np.abs(found.entry - found.avwap) / atr
         confluence = np.nan_to_num(np.clip(1.0 - distance_atr / NO_CONFLUENCE_ATR, 0.0, 1.0), nan=0.0)
         up, risk = found.side > 0, found.side * (found.entry - found.sl)
-        table = pd.DataFrame(
-            {
-                "ts_ms": candles.ts[found.t],
-                "decided_ms": candles.ts[found.t] + timeframe_ms(timeframe),
-                "direction": np.where(up, "long", "short"),
-                "order_type": "limit",
-                "entry": found.entry,
-                "sl": found.sl,
-                "tp1": found.tp1,
-                "tp2": found.tp2,
-                "atr": atr,
-                "confidence": (confluence + agreement) / 2.0,
-                "anchor_a_ms": candles.ts[found.a],
-                "anchor_b_ms": candles.ts[found.b],
-                "regime_trend": trend,
-                "regime_vol": volatility,
-                # measures that only the plan and the words tell
-                "a_price": np.where(up, candles.low[found.a], candles.high[found.a]),
-                "b_price": np.where(up, candles.high[found.b], candles.low[found.b]),
-                "avwap": found.avwap,
-                "distance_atr": distance_atr,
-                "leaning": leaning,
-                "rr1": found.side * (found.tp1 - found.entry) / risk,
-                "rr2": found.side * (found.tp2 - found.entry) / risk,
-                "net_pct": self._tp1_net_pct(found),
-            }
-        )
-        rows = table.to_dict("records")
-        table["plan"] = [self._plan(row) for row in rows]
-        table["rationale"] = [self._rationale(row) for row in rows]
-        return conform(table, CANDIDATES)
+        columns = {
+            "ts_ms": candles.ts[found.t],
+            "decided_ms": candles.ts[found.t] + timeframe_ms(timeframe),
+            "direction": np.where(up, "long", "short").tolist(),
+            "order_type": "limit",
+            "entry": found.entry,
+            "sl": found.sl,
+            "tp1": found.tp1,
+            "tp2": found.tp2,
+            "atr": atr,
+            "confidence": (confluence + agreement) / 2.0,
+            "anchor_a_ms": candles.ts[found.a],
+            "anchor_b_ms": candles.ts[found.b],
+            "regime_trend": trend,
+            "regime_vol": volatility,
+            # measures that only the plan and the words tell
+            "a_price": np.where(up, candles.low[found.a], candles.high[found.a]),
+            "b_price": np.where(up, candles.high[found.b], candles.low[found.b]),
+            "avwap": found.avwap,
+            "distance_atr": distance_atr,
+            "leaning": leaning,
+            "rr1": found.side * (found.tp1 - found.entry) / risk,
+            "rr2": found.side * (found.tp2 - found.entry) / risk,
+            "net_pct": self._tp1_net_pct(found),
+        }
+        columns |= {"plan": self._plans(columns), "rationale": self._rationales(columns)}
+        return frame_of(columns, len(found.t), CANDIDATES)
 
-    def _plan(self, row: Mapping[Hashable, Any]) -> str:
-        a, b = row["a_price"], row["b_price"]
-        retracements = sorted({*SHOWN_RETRACEMENTS, self.entry_level})
-        fib = {f"{level:g}": stored_digits(b - level * (b - a)) for level in retracements}
-        fib |= {f"ext {level:g}": stored_digits(a + level * (b - a)) for level in (self.tp1_ext, self.tp2_ext)}
-        leg = {"a_ms": row["anchor_a_ms"], "a_price": a, "b_ms": row["anchor_b_ms"], "b_price": b}
-        return json.dumps(
-            {
-                "setup": self.name,
-                "leg": leg | {"direction": "up" if b > a else "down"},
-                "fib": fib,
-                "avwap": stored_digits(row["avwap"]),
-                "avwap_distance_atr": stored_digits(row["distance_atr"]),
-                "rr1": stored_digits(row["rr1"]),
-                "rr2": stored_digits(row["rr2"]),
-                "tp1_net_pct": stored_digits(row["net_pct"]),
-            }
-        )
+    def _plans(self, columns: Mapping[str, Any]) -> list[str]:
+        a, b = columns["a_price"], columns["b_price"]
+        levels = {f"{level:g}": b - level * (b - a) for level in sorted({*SHOWN_RETRACEMENTS, self.entry_level})}
+        levels |= {f"ext {level:g}": a + level * (b - a) for level in (self.tp1_ext, self.tp2_ext)}
+        leg = {name: columns[column].tolist() for name, column in _LEG.items()}
+        leg["direction"] = ['"up"' if rises else '"down"' for rises in b > a]
+        fib = {name: stored_digits(prices) for name, prices in levels.items()}
+        measures = {name: stored_digits(columns[column]) for name, column in _MEASURES.items()}
+        # Written by the thousand: the frame around the numbers is made once.
+        holes = {"leg": dict.fromkeys(leg, "%s"), "fib": dict.fromkeys(fib, "%s"), **dict.fromkeys(measures, "%s")}
+        frame = json.dumps({"setup": self.name, **holes}).replace('"%s"', "%s")
+        return [frame % row for row in zip(*leg.values(), *fib.values(), *measures.values(), strict=True)]
 
-    def _rationale(self, row: Mapping[Hashable, Any]) -> str:
+    def _rationales(self, columns: Mapping[str, Any]) -> list[str]:
+        told = {**columns, "fees_pct": self.costs.resting_round_trip_pct(columns["entry"], columns["tp1"])}
+        texts = {name: list(map(price_text, told[name].tolist())) for name in _PRICES}
+        texts |= {name: date_texts(told[name]) for name in ("anchor_a_ms", "anchor_b_ms")}
+        texts |= {
+            name: told[name].tolist() for name in ("distance_atr", "leaning", "rr1", "rr2", "net_pct", "fees_pct")
+        }
+        texts |= {name: told[name] for name in ("direction", "regime_trend", "regime_vol")}
+        return [self._rationale(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
+
+    def _rationale(self, row: Mapping[str, Any]) -> str:
         leg = "up" if row["direction"] == "long" else "down"
-        price = {key: price_text(row[key]) for key in ("a_price", "b_price", "entry", "sl", "tp1", "tp2")}
-        since, until = date_text(row["anchor_a_ms"]), date_text(row["anchor_b_ms"])
         beside = "Nothing has traded since the leg began, so it has no AVWAP"
-        if not math.isnan(row["avwap"]):
-            beside = f"The entry is {row['distance_atr']:.1f} ATR from the leg's AVWAP at {price_text(row['avwap'])}"
-        way = {1.0: "trends this way", -1.0: "trends the other way", 0.0: "trends without direction"}
-        trend = {"trend": way[row["leaning"]], "range": "ranges"}.get(row["regime_trend"], "has no known trend")
-        fees_pct = self.costs.resting_round_trip_pct(row["entry"], row["tp1"])
+        if not math.isnan(row["distance_atr"]):
+            beside = f"The entry is {row['distance_atr']:.1f} ATR from the leg's AVWAP at {row['avwap']}"
+        trend = {"trend": _WAYS[row["leaning"]], "range": "ranges"}.get(row["regime_trend"], "has no known trend")
         return (
             f"{row['direction'].capitalize()} at the {self.entry_level:g} pullback of the {leg} leg from"
-            f" {price['a_price']} ({since}) to {price['b_price']} ({until} UTC): entry {price['entry']}, stop"
-            f" {price['sl']}, targets {price['tp1']} and {price['tp2']}, R:R {row['rr1']:.2f} and {row['rr2']:.2f}."
-            f" {beside}; the market {trend}, its volatility is {row['regime_vol']}; TP1 brings"
-            f" {row['net_pct']:.2f} % after {fees_pct:.2f} % of fees."
+            f" {row['a_price']} ({row['anchor_a_ms']}) to {row['b_price']} ({row['anchor_b_ms']} UTC): entry"
+            f" {row['entry']}, stop {row['sl']}, targets {row['tp1']} and {row['tp2']}, R:R {row['rr1']:.2f} and"
+            f" {row['rr2']:.2f}. {beside}; the market {trend}, its volatility is {row['regime_vol']}; TP1 brings"
+            f" {row['net_pct']:.2f} % after {row['fees_pct']:.2f} % of fees."
         )
 
 

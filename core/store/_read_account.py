@@ -7,6 +7,7 @@ was taken live.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 
 import apsw
@@ -31,7 +32,7 @@ WITH mine AS NOT MATERIALIZED (
 )
 SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
        status, known_ms, exit_reason, pnl_pct, taken, blocked_by, (:keep_live AND origin = 'live')
-FROM mine WHERE decided_ms >= :from_ms
+FROM mine WHERE decided_ms >= :from_ms AND decided_ms < :until_ms
 UNION ALL
 SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
        status, known_ms, exit_reason, pnl_pct, taken, blocked_by, 1
@@ -51,6 +52,7 @@ def account_rows(
     from_ms: int,
     context_ms: int,
     keep_live: bool,
+    until_ms: int | None,
 ) -> pd.DataFrame:
     """Return the rows of `Reader.account_rows`."""
     values = {
@@ -60,5 +62,6 @@ def account_rows(
         "from_ms": from_ms,
         "context_ms": context_ms,
         "keep_live": int(keep_live),
+        "until_ms": sys.maxsize if until_ms is None else until_ms,
     }
     return rows_to_frame(list(connection.execute(_QUESTION, values)), ACCOUNT_ROWS)

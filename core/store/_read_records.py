@@ -206,6 +206,12 @@ def first_ms(connection: apsw.Connection, key: SeriesKey) -> int | None:
     return found
 
 
+def last_decided(connection: apsw.Connection, exchange: str) -> int | None:
+    """Return the close of an exchange's newest signal."""
+    found: int | None = fetch_value(connection, "SELECT max(decided_ms) FROM signals WHERE exchange = ?", (exchange,))
+    return found
+
+
 def events(connection: apsw.Connection, signal_id: int | Iterable[int] | None, exit_policy: str | None) -> pd.DataFrame:
     """Return events of trades in order of signal, exit policy and sequence."""
     ids = [signal_id] if isinstance(signal_id, (int, np.integer)) else signal_id

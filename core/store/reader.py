@@ -195,6 +195,7 @@ class Reader:
         from_ms: int,
         context_ms: int,
         keep_live: bool = False,
+        until_ms: int | None = None,
     ) -> pd.DataFrame:
         """Return what an account's decisions from a time on depend on, columns `schema.ACCOUNT_ROWS`.
 
@@ -208,9 +209,17 @@ class Reader:
         context_ms : int
         keep_live : bool
             Candidates of origin live come as settled, whenever they were decided.
+        until_ms : int, optional
+            Candidates decided from here on are left out.
         """
+        asked = (exchange, exit_policy, plan_hashes, from_ms, context_ms, keep_live, until_ms)
         with self._connection() as connection:
-            return account_rows(connection, exchange, exit_policy, plan_hashes, from_ms, context_ms, keep_live)
+            return account_rows(connection, *asked)
+
+    def last_decided(self, exchange: str) -> int | None:
+        """Return the close of the newest signal of an exchange; None where there is none."""
+        with self._connection() as connection:
+            return questions.last_decided(connection, exchange)
 
     def first_ms(self, exchange: str, symbol: str, timeframe: str) -> int | None:
         """Return the open of the oldest stored candle of a series; None where nothing is stored."""

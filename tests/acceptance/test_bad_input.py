@@ -45,12 +45,12 @@ OFFLINE = (
 )
 
 
-def synthetic(days: int = 2, **more: Any) -> dict[str, Any]:
-    made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": "15m", **more}
+def synthetic(days: int = 3, **more: Any) -> dict[str, Any]:
+    made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": "30m", **more}
     return {
         "exchange": {"id": "synthetic", "synthetic": made},
-        "symbols": [BTC, ETH],
-        "timeframes": ["5m", "15m", "1h"],
+        "symbols": [BTC],
+        "timeframes": ["15m", "1h"],
         "notify": {"console": False},
     }
 
@@ -115,7 +115,7 @@ class Command:
         assert self.code() == 0, self.said()
         return time.monotonic() - began
 
-    def code(self, timeout_s: float = 60) -> int:
+    def code(self, timeout_s: float = 120) -> int:
         try:
             return self.process.wait(timeout_s)
         finally:
@@ -150,7 +150,7 @@ def assert_sound(database: Path) -> None:
 
 def assert_same(one: Path, other: Path) -> None:
     for frame, expected in zip(record(one), record(other), strict=True):
-        assert len(expected) > 5
+        assert len(expected) > 3
         assert differences(frame, expected) == []
 
 
@@ -340,7 +340,7 @@ def read_only_folder(folder: Path) -> Iterator[tuple[Path, Callable[[], object]]
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk is made with Linux's tmpfs")
 def test_a_full_disk_stops_no_run_and_what_was_missed_is_made_good(tmp_path: Path, uninterrupted: Path) -> None:
     with small_disk(tmp_path / "disk", "50m"):
-        config = write_config(tmp_path / "disk", synthetic(speed=20_000))
+        config = write_config(tmp_path / "disk", synthetic(speed=40_000))
         database = tmp_path / "disk" / "ohlcv.db"
         assert trader(config, "init-db") == 0
         filler = tmp_path / "disk" / "filler"
@@ -406,7 +406,7 @@ def test_a_download_of_an_unlisted_symbol_fetches_the_others_and_says_so(tmp_pat
 
 
 def test_a_symbol_that_vanishes_during_a_run_is_switched_off_once(tmp_path: Path) -> None:
-    shortly_before_a_close = NOW_MS + 50_000
+    shortly_before_a_close = NOW_MS + 54_000
     with BitgetServer([listing("BTC", 1), listing("ETH", 2)], shortly_before_a_close) as server:
         change = merged(bitget(server, [BTC, ETH]), {"incremental": {"run_seconds": 1}})
         with running(write_config(tmp_path, change), "run") as command:
@@ -608,7 +608,7 @@ def test_a_run_that_was_ended_half_way_goes_on_as_if_nothing_had_happened(
 ) -> None:
     config = write_config(tmp_path, synthetic())
     with running(config, "run") as command:
-        command.wait_for("UTC  ", times=60)
+        command.wait_for("UTC  ", times=40)
         assert command.end(number) < 10
         assert "stopped after" in command.said()
     database = tmp_path / "ohlcv.db"
@@ -621,7 +621,7 @@ def test_a_run_that_was_ended_half_way_goes_on_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_engine_starts_ends_it_too(tmp_path: Path, number: int) -> None:
-    config = write_config(tmp_path, synthetic(days=400))
+    config = write_config(tmp_path, synthetic(days=100))
     with running(config, "run") as command:
         time.sleep(1.2)  # somewhere between its imports and the generated market
         assert command.end(number) < 10
@@ -647,7 +647,7 @@ def test_once_on_a_tape_that_has_ended_has_nothing_to_do(tmp_path: Path, capsys:
 
 
 def test_a_configuration_that_changes_is_picked_up_and_a_broken_one_is_said_once(tmp_path: Path) -> None:
-    config = write_config(tmp_path, synthetic(speed=3_600))
+    config = write_config(tmp_path, synthetic(speed=9_000))
     good = config.read_text()
     with running(config, "run") as command:
         command.wait_for("UTC  ", times=2)

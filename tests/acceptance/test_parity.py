@@ -202,6 +202,21 @@ def test_a_candle_that_is_gone_is_named(case: Case) -> None:
     assert len(mine) == 1 and "missing candle (15m 20" in mine[0]
 
 
+def test_a_candle_that_is_gone_does_not_excuse_an_altered_signal(case: Case) -> None:
+    signal = a_settled_signal(case.signals)
+    key = (EXCHANGE, BTC, "15m")
+    of = "(SELECT id FROM series WHERE exchange = ? AND symbol = ? AND timeframe = ?)"
+    case.sql(
+        (f"DELETE FROM candle WHERE series_id = {of} AND ts_ms = ?", (*key, int(signal["ts_ms"]))),
+        (f"DELETE FROM candle_block WHERE series_id = {of}", key),
+        ("UPDATE signals SET tp2 = tp2 * 1.01 WHERE id = ?", (int(signal["id"]),)),
+    )
+    code, table, lines, _ = case.ask()
+    assert code == 1
+    assert table["unexplained"][0] == 1 and table["missing candle"][0] >= 0
+    assert any(line.startswith(f"signal {signal['id']} ") and "unexplained" in line for line in lines)
+
+
 def test_a_minute_that_is_gone_explains_the_trade_it_stopped(case: Case) -> None:
     trades = Reader(case.database).trades(exchange=EXCHANGE, symbol=BTC, status="CLOSED")
     stopped = trades[trades["exit_reason"] == "SL"].iloc[-1]

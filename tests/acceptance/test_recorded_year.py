@@ -106,6 +106,7 @@ def scanned_and_played(home: Path, folder: Path, step: str) -> tuple[Path, Path]
     began = time.perf_counter()
     assert trader(live, "run") == 0
     print(f"\nretro scan {retro_s:.1f} s; played live in steps of {step}: {time.perf_counter() - began:.0f} s")
+    assert trader(live, "parity") == 0
     return retro.parent / "ohlcv.db", live.parent / "ohlcv.db"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,14 @@ def test_other_compiled_files_beside_it_are_left_alone(core: Path) -> None:
 def test_where_nothing_can_be_written_numba_finds_a_place_of_its_own(core: Path) -> None:
     (core / "__pycache__").write_text("a file where the folder would be")
     assert jit._cache_folder(core) is None
+
+
+def test_the_first_kernel_of_a_process_does_not_load_the_linear_algebra_of_scipy_and_leaves_it_usable() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from core.indicators.volatility import wilder_atr\n"
+        "wilder_atr(np.ones(20), np.ones(20), np.ones(20), 14)\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "import scipy.linalg.cython_blas\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(jit.__file__).parents[1])

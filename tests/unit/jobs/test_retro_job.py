@@ -12,7 +12,7 @@ import pytest
 from core.clock import HOUR_MS, MINUTE_MS, timeframe_ms
 from core.jobs import resample, retro, scan
 from core.jobs._desk import Desk, Report
-from tests.desks import BTC, ETH, EXCHANGE, EveryNth, end_of, feed, minutes, open_desk, without
+from tests.desks import BTC, ETH, EXCHANGE, HOUR, EveryNth, end_of, feed, minutes, open_desk, without
 from tests.engine import differences, record
 from tests.factories import START_MS
 
@@ -62,12 +62,12 @@ def test_again_it_changes_nothing(tmp_path: Path, whole: tuple[pd.DataFrame, ...
     assert_same(rows_of(tmp_path), whole)
 
 
-@pytest.mark.parametrize(("chunk_hours", "batch"), [(4, 7), (7, 1_500)])
+@pytest.mark.parametrize(("chunk_hours", "rows"), [(4, 40), (7, 20_000)])
 def test_the_length_of_a_chunk_changes_nothing(
-    tmp_path: Path, whole: tuple[pd.DataFrame, ...], monkeypatch: pytest.MonkeyPatch, chunk_hours: int, batch: int
+    tmp_path: Path, whole: tuple[pd.DataFrame, ...], monkeypatch: pytest.MonkeyPatch, chunk_hours: int, rows: int
 ) -> None:
     monkeypatch.setattr(retro, "CHUNK_MS", chunk_hours * HOUR_MS)
-    monkeypatch.setattr(retro, "BATCH", batch)
+    monkeypatch.setattr(retro, "TRANSACTION_ROWS", rows)
     desk = filled(tmp_path)
     fill_in(desk)
     desk.writer.close()
@@ -82,7 +82,7 @@ def test_ended_in_the_middle_and_run_again_it_gives_the_same_rows(
 
     def stop_at(step: int) -> Any:
         def progress(done: int, total: int, symbol: str) -> None:
-            if done == step:
+            if done == step * 6 * HOUR:
                 raise KeyboardInterrupt
 
         return progress
@@ -99,6 +99,7 @@ def test_ended_in_the_middle_and_run_again_it_gives_the_same_rows(
 def test_ended_between_beginning_a_trade_and_playing_it_nothing_is_lost(
     tmp_path: Path, whole: tuple[pd.DataFrame, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retro, "TRANSACTION_ROWS", 200)
     desk = filled(tmp_path)
     calls = 0
     put_events = desk.writer.put_events
@@ -195,6 +196,24 @@ def test_symbols_and_timeframes_not_asked_for_are_left_out(tmp_path: Path) -> No
     assert set(signals["symbol"]) == {ETH} and set(signals["timeframe"]) == {"15m"}
 
 
+def test_a_new_policy_plays_what_is_there_from_the_rows_on_record(tmp_path: Path) -> None:
+    desk = filled(tmp_path)
+    fill_in(desk)
+    before = desk.reader.signals()
+    desk.rules = type(desk.rules)(usd_per_trade=50.0)
+    desk.memory.clear()
+    assert fill_in(desk).counts["trades"] >= len(before)
+    trades, events = desk.reader.trades(), desk.reader.events()
+    pd.testing.assert_frame_equal(desk.reader.signals(), before)
+    desk.writer.close()
+    old, new = (trades[trades["exit_policy"] == name].reset_index(drop=True) for name in trades["exit_policy"].unique())
+    assert len(old) == len(new) == len(before) and not old["pnl_usd"].equals(new["pnl_usd"])
+    assert old.drop(columns=["exit_policy", "pnl_usd", "taken", "blocked_by"]).equals(
+        new.drop(columns=["exit_policy", "pnl_usd", "taken", "blocked_by"])
+    )
+    assert events.groupby("exit_policy").size().nunique() == 1
+
+
 def test_trades_under_a_new_policy_are_begun_only_for_the_timeframes_asked_for(tmp_path: Path) -> None:
     desk = filled(tmp_path)
     fill_in(desk)
@@ -249,11 +268,11 @@ def test_nothing_is_announced(tmp_path: Path) -> None:
     desk.writer.close()
 
 
-def test_progress_counts_every_part_of_every_symbol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_counts_the_minutes_of_every_symbol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retro, "CHUNK_MS", 12 * HOUR_MS)
     desk = filled(tmp_path)
     told: list[tuple[int, int, str]] = []
     fill_in(desk, lambda *step: told.append(step))
     desk.writer.close()
-    assert told == [(k, 6, BTC if k <= 3 else ETH) for k in range(1, 7)]
+    assert told == [(k * 12 * HOUR, 60 * HOUR, BTC if k <= 2.5 else ETH) for k in (1, 2, 2.5, 3.5, 4.5, 5)]
     assert end_of(CANDLES[BTC]) == END
