@@ -62,6 +62,9 @@ def _block(document: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines += ["", f"Made on {about['processor']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']},"]
     lines += [f"Python {about['python']} ({told}); candles: {document['data']}. Load average {busy}."]
+    if "rounds" in document:
+        lines += [f"Rounds that count: {document['rounds']}."]
+    lines += document.get("notes", [])
     lines += [f"Skipped: {name} ({reason})." for name, reason in document.get("skipped", {}).items()]
     return "\n".join(lines)
 

@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         told = take_turns(runs, arguments.rounds, warm=0)
     about["load_after"] = load()
     rows = judged(told)
-    document = {"machine": about, "data": data.about, "versions": versions, "skipped": skipped, "rows": rows}
+    document = {"machine": about, "data": data.about, "versions": versions, "skipped": skipped}
+    document |= {"rounds": arguments.rounds, "rows": rows}
     results.save(arguments.out, document)
     print(results.table(rows))
     return 0

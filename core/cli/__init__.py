@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import re
@@ -177,7 +178,13 @@ _HOME = {
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
     """Import the module a command lives in and run it."""
-    module = importlib.import_module(f"core.cli.{_HOME[name]}")
+    gc.disable()  # looking for garbage again and again while a thousand modules load takes long and finds none
+    try:
+        module = importlib.import_module(f"core.cli.{_HOME[name]}")
+    finally:
+        gc.enable()
+    if not gc.get_freeze_count():
+        gc.freeze()  # nor does looking through all that later on
     function: Callable[[argparse.Namespace], int] = getattr(module, name.replace("-", "_"))
     return function(arguments)
 

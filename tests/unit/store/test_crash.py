@@ -8,8 +8,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from core.errors import StoreError
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -121,26 +119,3 @@ def test_readers_in_threads_do_not_keep_the_log_from_being_emptied(writer: Write
     assert not failures
     assert largest < 40 * 1024 * 1024
     assert writer.checkpoint().complete
-
-
-@pytest.mark.slow
-def test_a_year_is_read_from_blocks_thirty_times_faster_than_rows_into_a_frame(writer: Writer) -> None:
-    import pandas as pd
-
-    candles = walk(525_600)
-    writer.put_candles(*BTC, candles, START_MS)
-    reader = Reader(writer.path)
-
-    def best(action: object, times: int) -> float:
-        taken = []
-        for _ in range(times):
-            begun = time.perf_counter()
-            action()  # type: ignore[operator]
-            taken.append(time.perf_counter() - begun)
-        return min(taken)
-
-    def rows_into_a_frame() -> None:
-        statement = "SELECT ts_ms, open, high, low, close, volume FROM ohlcv WHERE exchange = ? AND symbol = ?"
-        pd.DataFrame(writer._connection.execute(statement, BTC[:2]).fetchall())
-
-    assert best(lambda: reader.candles(*BTC), 10) * 30 < best(rows_into_a_frame, 2)
