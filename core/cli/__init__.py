@@ -178,6 +178,7 @@ _HOME = {
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
     """Import the module a command lives in and run it."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its own sets 20 MB aside, for columns of a few words
     gc.disable()  # looking for garbage again and again while a thousand modules load takes long and finds none
     try:
         module = importlib.import_module(f"core.cli.{_HOME[name]}")
@@ -283,7 +284,7 @@ def _add_stress_command(add: Add) -> None:
 
 def _add_check_commands(add: Add) -> None:
     examples = "examples:\n  trader check lookahead --synthetic\n  trader check warmup --timeframes 1h 4h"
-    made = add("check", "Prove that nothing looks ahead, or that declared warm-ups are enough.", examples)
+    made = add("check", "Look for anything that changes with the future, or for declared warm-ups that are too short.", examples)
     made.add_argument("action", type=_one_of("lookahead", "warmup"), metavar="ACTION", help="lookahead or warmup")
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all derived)")

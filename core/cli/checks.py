@@ -37,7 +37,7 @@ Fault = Leak | ColdStart
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Prove that nothing looks ahead, or that declared warm-ups are enough."""
+    """Look for anything that changes with the future, or for declared warm-ups that are too short."""
     config = source_of(arguments).current
     costs = app.build_costs(config)
     setups, rules = app.build_setups(config, costs), scan_rules(config, costs)

@@ -22,9 +22,10 @@ from core.pipeline import ScanRules, scan, simulate
 from core.ports import ExitPolicy, Setup
 from core.schema import DECISIONS, SIGNALS, Candles, FrameSpec, Instrument, empty_frame
 
-__all__ = ["FillRules", "Filled", "Series", "Stretch", "fill", "kept"]
+__all__ = ["ALL", "FillRules", "Filled", "Series", "Stretch", "fill", "kept"]
 
 Cut = tuple[int, str]  # decided_ms and key of the oldest candidate to keep
+ALL: Cut = (0, "")
 Found = tuple[pd.DataFrame, pd.DataFrame]
 
 
@@ -72,7 +73,7 @@ class Series:
     timeframe: str
     candles: Candles
     first: int
-    since: Cut = (0, "")
+    since: Cut = ALL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +160,8 @@ def fill(stretch: Stretch) -> Filled:
 
 def kept(signals: pd.DataFrame, timeframe: str, stride: int, since: Cut) -> npt.NDArray[np.bool_]:
     """Say which candidates of a timeframe the stride and the beginning leave."""
+    if stride == 1 and since == ALL:
+        return np.ones(len(signals), dtype=np.bool_)
     on_grid = (signals["ts_ms"] // timeframe_ms(timeframe)) % stride == 0
     decided, key = since
     newer = (signals["decided_ms"] > decided) | ((signals["decided_ms"] == decided) & (signals["key"] >= key))

@@ -21,7 +21,7 @@ from core.jobs._account import settle
 from core.jobs._book import instrument_of, join_signals, play_on, playable_to, policy_id, run_of
 from core.jobs._candidates import closes_between, decide_range, scan_rules
 from core.jobs._desk import Desk, Report
-from core.jobs._fill import Filled, FillRules, Series, Stretch, fill, kept
+from core.jobs._fill import ALL, Filled, FillRules, Series, Stretch, fill, kept
 from core.store.connection import MAX_TRANSACTION_ROWS
 
 __all__ = ["RetroRequest", "run"]
@@ -251,7 +251,7 @@ class _Fill:
     def _since(self) -> dict[str, tuple[int, str]]:
         """From which candidate on each timeframe's are kept."""
         limited = self.request.limit_per_pair > 0
-        return {timeframe: self._newest(timeframe) if limited else (0, "") for timeframe in self.request.timeframes}
+        return {timeframe: self._newest(timeframe) if limited else ALL for timeframe in self.request.timeframes}
 
     def _newest(self, timeframe: str) -> tuple[int, str]:
         """Return decided_ms and key of the oldest of the newest `limit_per_pair` candidates."""
@@ -259,8 +259,8 @@ class _Fill:
         for start, end in reversed(self.chunks):
             for setup in self.desk.setups:
                 signals, _, _ = decide_range(self.desk, self.symbol, timeframe, setup, start, end)
-                signals = signals[kept(signals, timeframe, self.request.stride, (0, ""))]
+                signals = signals[kept(signals, timeframe, self.request.stride, ALL)]
                 found += list(zip(signals["decided_ms"].tolist(), signals["key"].tolist(), strict=True))
             if len(found) >= self.request.limit_per_pair:
                 break
-        return sorted(found)[-self.request.limit_per_pair :][0] if found else (0, "")
+        return sorted(found)[-self.request.limit_per_pair :][0] if found else ALL
