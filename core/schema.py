@@ -409,11 +409,14 @@ def frame_of(columns: Mapping[str, Any], n: int, spec: FrameSpec) -> pd.DataFram
 
 
 def _column(values: Any, n: int, dtype: str) -> npt.NDArray[np.generic] | pd.api.extensions.ExtensionArray:
+    column: npt.NDArray[np.generic] | pd.api.extensions.ExtensionArray
     if dtype != "str":
-        return np.full(n, values, dtype) if np.ndim(values) == 0 else np.asarray(values, dtype)
-    if isinstance(values, str):
-        return pd.array([values], dtype="str").take(np.zeros(n, dtype=np.int64))
-    return pd.array(values, dtype="str")
+        column = np.full(n, values, dtype) if np.ndim(values) == 0 else np.asarray(values, dtype)
+    elif isinstance(values, str):
+        column = pd.array([values], dtype="str").take(np.zeros(n, dtype=np.int64))
+    else:
+        column = pd.array(values, dtype="str")
+    return column
 
 
 def _conforms(frame: pd.DataFrame, spec: FrameSpec) -> bool:

@@ -7,6 +7,9 @@ an alert said earlier.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas as pd
 
 from core.clock import DAY_MS, timeframe_ms
@@ -62,12 +65,16 @@ def settle(desk: Desk, from_ms: int, keep_live: bool = False, until_ms: int | No
     asked = (desk.exchange, policy_id(desk), plans, from_ms, context_ms, keep_live, until_ms)
     rows = desk.reader.account_rows(*asked)
     verdicts = take(rows, limits)
-    before = rows.set_index(["signal_id", "exit_policy"])[["taken", "blocked_by"]]
-    after = verdicts.set_index(["signal_id", "exit_policy"])
-    changed = (after != before.loc[after.index]).any(axis=1)
-    if changed.any():
-        desk.writer.set_taken(after[changed].reset_index())
+    before = {(signal_id, exit_policy): what for signal_id, exit_policy, *what in _told(rows)}
+    changed = [before[signal_id, exit_policy] != what for signal_id, exit_policy, *what in _told(verdicts)]
+    if any(changed):
+        desk.writer.set_taken(verdicts[changed])
     return verdicts
+
+
+def _told(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    columns = ("signal_id", "exit_policy", "taken", "blocked_by")
+    return zip(*(rows[name].tolist() for name in columns), strict=True)
 
 
 def settled_until(desk: Desk, now_ms: int) -> int:

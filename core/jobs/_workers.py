@@ -7,13 +7,16 @@ memory does not grow with their number.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
+import importlib
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
@@ -105,7 +108,7 @@ class _Processes:
 
 
 @contextlib.contextmanager
-def _process_ended() -> Generator[None]:
+def _process_ended() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool as error:
@@ -116,25 +119,32 @@ def _process_ended() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def processes(count: int) -> Iterator[Workers]:
+def processes(count: int, *modules: str) -> Iterator[Workers]:
     """Compute in processes of this machine, begun afresh: nothing that is open here is open there.
 
     Parameters
     ----------
     count : int
         Processes at once.
+    *modules : str
+        What they import before their first task.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=_begin_process)
+    pool = ProcessPoolExecutor(count, context, initializer=_begin_process, initargs=modules)
     try:
         yield _Processes(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_process() -> None:
+def _begin_process(*modules: str) -> None:
     """Leave Ctrl-C to the parent, and end when it has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # as `core.cli` does while it imports
+    for name in modules:
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -183,12 +193,12 @@ def engine_digest() -> str:
 
 
 @contextlib.contextmanager
-def _cluster_failed() -> Generator[None]:
+def _cluster_failed() -> Iterator[None]:
     from concurrent.futures import CancelledError
 
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         yield
@@ -215,19 +225,34 @@ def dask_cluster(address: str, count: int) -> Iterator[Workers]:
         Nobody answers there, or it has no workers.
     """
     try:
-        from distributed import Client, LocalCluster
+        importlib.import_module("distributed")
     except ImportError as error:
         raise ConfigError("compute.backend dask: Dask is not installed; `pip install dask distributed`") from error
+    # It reports each step of its own in the log; what matters arrives as an error.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as opened:
-        where = address or opened.enter_context(
-            LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None)
-        )
         try:
-            client = opened.enter_context(Client(where, timeout=_ANSWER_S, set_as_default=False))
+            client = opened.enter_context(_connected(address or opened.enter_context(_cluster_here(count))))
             client.wait_for_workers(1, timeout=_ANSWER_S)
         except (OSError, ValueError) as error:
             raise TraderError(f"Dask cluster {address or 'of this machine'}: {_line(error)}") from error
         yield _Cluster(client, sum(client.nthreads().values()))
+
+
+def _cluster_here(count: int) -> Any:
+    distributed: Any = importlib.import_module("distributed")
+    return distributed.LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _connected(where: Any) -> Any:
+    distributed: Any = importlib.import_module("distributed")
+    return distributed.Client(where, timeout=_ANSWER_S, set_as_default=False)
 
 
 def _line(error: Exception) -> str:

@@ -22,13 +22,15 @@ from core.jobs._book import instrument_of, join_signals, play_on, playable_to, p
 from core.jobs._candidates import closes_between, decide_range, scan_rules
 from core.jobs._desk import Desk, Report
 from core.jobs._fill import ALL, Filled, FillRules, Series, Stretch, fill, kept
+from core.schema import SIGNALS, empty_frame
 from core.store.connection import MAX_TRANSACTION_ROWS
 
 __all__ = ["RetroRequest", "run"]
 
 CHUNK_MS = 128 * DAY_MS
 TRANSACTION_ROWS = MAX_TRANSACTION_ROWS
-WORTH_A_PROCESS = 1_000_000
+BATCH = 2_000  # unfinished trades moved on in a transaction, each with a few events
+WORTH_A_PROCESS = 2_500_000
 """Minutes that must be there for each process, or starting it takes longer than what it saves."""
 
 Progress = Callable[[int, int, str], None]
@@ -113,7 +115,7 @@ def _computed_by(desk: Desk, request: RetroRequest, minutes: int) -> AbstractCon
     if request.cluster or (compute.backend == "dask" and not request.jobs):
         return _workers.dask_cluster(request.cluster, compute.jobs)
     count = request.jobs or min(compute.jobs, minutes // WORTH_A_PROCESS)
-    return _workers.processes(count) if count > 1 else _workers.alone()
+    return _workers.processes(count, fill.__module__) if count > 1 else _workers.alone()
 
 
 def _settle(desk: Desk, fills: Sequence[_Fill]) -> None:
@@ -159,9 +161,10 @@ class _Fill:
             for timeframe, since in self._since.items()
             if since[0] <= end_ms
         )
-        to_ms = min(end_ms + self._reach_ms, self.playable_ms)
-        run = run_of(desk, self.symbol, start_ms, to_ms, rules.costs)
-        return Stretch(rules, instrument_of(desk, self.symbol), series, run, self._lacking(chunk))
+        lacking = self._lacking(chunk)
+        reach_ms = end_ms + self._reach_ms if series or len(lacking) else start_ms  # what nobody plays is not read
+        run = run_of(desk, self.symbol, start_ms, min(reach_ms, self.playable_ms), rules.costs)
+        return Stretch(rules, instrument_of(desk, self.symbol), series, run, lacking)
 
     @cached_property
     def _rules(self) -> FillRules:
@@ -187,6 +190,8 @@ class _Fill:
     def _lacking(self, chunk: Chunk) -> pd.DataFrame:
         """Return the candidates of a chunk that have no trade under the exit policy in force."""
         ids = self.desk.reader.ids_without_trade(self.desk.exchange, self.symbol, policy_id(self.desk), *chunk)
+        if not ids:
+            return empty_frame(SIGNALS)
         signals = self.desk.reader.signals(ids=ids)
         return signals[signals["timeframe"].isin(list(self.request.timeframes))].reset_index(drop=True)
 
@@ -223,7 +228,7 @@ class _Fill:
         happened = -events["signal_id"].to_numpy() - first
         if not is_new.all():
             decisions, trades, events = decisions[is_new], trades[is_new], events[is_new[happened]]
-            happened, ids = happened[is_new[happened]], ids
+            happened = happened[is_new[happened]]
         writer.put_decisions(decisions.assign(signal_id=ids[is_new]))
         writer.put_trades(trades.assign(signal_id=ids[is_new]))
         writer.put_events(events.assign(signal_id=ids[happened]))
@@ -240,12 +245,16 @@ class _Fill:
             if due.empty:
                 break
             until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, self.playable_ms)
-            after, events = play_on(self.desk, due, join_signals(self.desk, due), {self.symbol: until_ms})
-            with self.desk.writer.transaction():
-                self.desk.writer.put_trades(after)
-                self.desk.writer.put_events(events)
-            moved += len(after)
+            for lo in range(0, len(due), BATCH):
+                moved += self._play(due.iloc[lo : lo + BATCH].reset_index(drop=True), until_ms)
         return moved
+
+    def _play(self, trades: pd.DataFrame, until_ms: int) -> int:
+        after, events = play_on(self.desk, trades, join_signals(self.desk, trades), {self.symbol: until_ms})
+        with self.desk.writer.transaction():
+            self.desk.writer.put_trades(after)
+            self.desk.writer.put_events(events)
+        return len(after)
 
     @cached_property
     def _since(self) -> dict[str, tuple[int, str]]:

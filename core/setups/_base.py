@@ -103,15 +103,14 @@ def stored_digits(values: FloatArray) -> list[str]:
     >>> stored_digits(np.array([2.0 / 3.0, 42.0, 1e-7, np.nan]))
     ['0.6666666667', '42.0', '1e-07', 'null']
     """
-    return [_json_number(f"{value:.10g}") for value in values.tolist()]
+    texts = [f"{value:.10g}" for value in values.tolist()]
+    return [text if "." in text and "e" not in text else _json_number(text) for text in texts]
 
 
 def _json_number(text: str) -> str:
     if text == "nan":
         return "null"
-    if "e" in text:
-        return repr(float(text))
-    return text if "." in text else text + ".0"
+    return repr(float(text)) if "e" in text else text + ".0"
 
 
 def price_text(price: float) -> str:

@@ -54,18 +54,15 @@ def put_signals(connection: apsw.Connection, frame: pd.DataFrame) -> pd.DataFram
     """Insert signals whose key is not there yet; return key, id and whether it is new, in the frame's order."""
     signals = conform(frame, _NEW_SIGNALS)
     keys = signals["key"].tolist()
-    before = _ids_of(connection, keys)
-    fresh = ~signals["key"].isin(list(before)) & ~signals["key"].duplicated()
-    if fresh.any():
-        insert_columns(connection, "signals", frame_to_columns(signals[fresh]))
     ids = _ids_of(connection, keys)
-    return pd.DataFrame(
-        {
-            "key": signals["key"],
-            "id": np.array([ids[key] for key in keys], dtype=np.int64),
-            "new": fresh.to_numpy(dtype=bool),
-        }
-    )
+    fresh = np.array([key not in ids for key in keys], dtype=bool) & ~signals["key"].duplicated().to_numpy()
+    n = int(fresh.sum())
+    if n:
+        insert_columns(connection, "signals", frame_to_columns(signals if n == len(signals) else signals[fresh]))
+        last = connection.last_insert_rowid()  # SQLite numbers rows one by one
+        ids.update(zip(signals["key"][fresh].tolist(), range(last - n + 1, last + 1), strict=True))
+    columns = {"key": signals["key"], "id": np.array([ids[key] for key in keys], dtype=np.int64), "new": fresh}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _ids_of(connection: apsw.Connection, keys: Sequence[str]) -> dict[str, int]:

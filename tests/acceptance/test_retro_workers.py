@@ -16,6 +16,8 @@ import pytest
 
 from core.adapters.markets.synthetic import make_tape
 from core.clock import parse_time
+from core.errors import TraderError
+from core.jobs import _workers
 from core.store.reader import Reader
 from core.store.writer import Writer
 from tests.engine import ROOT, differences, record, trader, write_config
@@ -74,7 +76,7 @@ def cluster() -> Iterator[str]:
     """The address of a Dask cluster of two processes on this machine."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as made:
         yield made.scheduler_address
 
 
@@ -92,6 +94,18 @@ def test_a_cluster_with_two_workers_writes_what_one_process_writes(
     tmp_path: Path, candles: Path, alone: Record, cluster: str
 ) -> None:
     assert_same(scanned(tmp_path, candles, "--cluster", cluster), alone)
+
+
+def end_this_worker(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends a process by signal")
+def test_a_cluster_whose_workers_die_is_told_in_one_line(cluster: str) -> None:
+    tasks = [("x", k) for k in range(3)]
+    with _workers.dask_cluster(cluster, 1) as workers, pytest.raises(TraderError, match="cluster gave up") as told:
+        list(_workers.in_order(workers, end_this_worker, tasks))
+    assert "\n" not in str(told.value)
 
 
 def test_the_configuration_can_ask_for_a_cluster_of_this_machine(tmp_path: Path, candles: Path, alone: Record) -> None:
