@@ -78,7 +78,7 @@ def plain_trades() -> pd.DataFrame:
 def test_a_frame_that_conforms_already_gives_what_the_long_way_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = plain_trades().iloc[::-1]
     quick = conform(frame, TRADES)
-    monkeypatch.setattr(schema, "_conforms", lambda _frame, _spec: False)
+    monkeypatch.setattr(schema.frames, "_conforms", lambda _frame, _spec: False)
     pd.testing.assert_frame_equal(quick, conform(frame, TRADES))
     assert quick.index.tolist() == [0, 1]
 

@@ -1,0 +1,36 @@
+"""The shapes of data: candles as arrays, everything else as frames with declared columns.
+
+The law: arrays inside, frames between; both are declared here and nowhere else.
+"""
+
+from core.schema.candles import Candles, FloatArray, Instrument, IntArray, perpetual
+from core.schema.frames import (
+    ACCOUNT_ROWS,
+    CANDIDATES,
+    DECISIONS,
+    SIGNALS,
+    TRADE_EVENTS,
+    TRADES,
+    FrameSpec,
+    conform,
+    empty_frame,
+    frame_of,
+)
+
+__all__ = [
+    "ACCOUNT_ROWS",
+    "CANDIDATES",
+    "DECISIONS",
+    "SIGNALS",
+    "TRADES",
+    "TRADE_EVENTS",
+    "Candles",
+    "FloatArray",
+    "FrameSpec",
+    "Instrument",
+    "IntArray",
+    "conform",
+    "empty_frame",
+    "frame_of",
+    "perpetual",
+]
