@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from core.schema import FloatArray
 
 __all__ = ["CostModel"]
@@ -57,6 +60,29 @@ class CostModel:
     def resting_round_trip_pct(self, entry: Price, target: Price) -> Price:
         """Return the fees of entering and leaving by resting limits, percent of entry notional; of one or of many."""
         return self.resting_pct * (1.0 + target / entry)
+
+    def expected_round_trip_pct(self, rests: npt.NDArray[np.bool_]) -> FloatArray:
+        """Return what entering and leaving is expected to cost before anything is known, percent of entry notional.
+
+        Parameters
+        ----------
+        rests : bool array, shape (n,)
+            Whether the entry is a resting limit order.
+
+        Returns
+        -------
+        float64 array, shape (n,)
+            The entry's fee, with slippage unless it rests, and the mean of leaving by a resting target and of
+            leaving by a stop: ``(resting + crossing + slippage) / 2``.
+
+        Examples
+        --------
+        >>> costs = CostModel(maker_pct=0.02, taker_pct=0.06, slippage_pct=0.02)
+        >>> costs.expected_round_trip_pct(np.array([True, False])).round(6).tolist()
+        [0.07, 0.13]
+        """
+        entry = np.where(rests, self.resting_pct, self.crossing_pct + self.slippage_pct)
+        return entry + (self.resting_pct + self.crossing_pct + self.slippage_pct) / 2.0
 
     def params(self) -> dict[str, float | str]:
         """Return the parameters as plain JSON values, for identities."""
