@@ -8,6 +8,7 @@ files makes a new `Config` or an error, never a half of each.
     _market _trading _operation     the sections, key by key
     _types      what a value may be           _rules      what keys demand of each other
     _yaml _tree _sources            reading, with the place of every value
+    rewrite     thresholds written into the file, comments kept
     _problems   the one line of an error      _reference  each key in words, the JSON schema
     _views      hash, differences, redaction
 """

@@ -16,6 +16,8 @@ from core.config._types import (
     FrozenMap,
     HomePath,
     Moment,
+    Name,
+    Params,
     Section,
     Symbol,
     Timeframe,
@@ -130,6 +132,8 @@ class Meta(Section):
     min_signals_for_training: int = key(
         200, "Least finished signals before a model is fitted.", "effective samples", ge=1, le=1_000_000
     )
+    estimator: Name = key("xgboost", "What learns p(win): a file of core/estimators.")
+    estimators: FrozenMap[Name, Params] = key({}, "Parameters by estimator; those left out are its own.")
     calibration: Calibration = Calibration()
     gating: Gating = Gating()
 

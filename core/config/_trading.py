@@ -14,6 +14,7 @@ from core.config._types import FrozenMap, Name, Params, Section, SomeFrozenMap, 
 
 __all__ = [
     "Avwap",
+    "Bounds",
     "Evaluation",
     "Execution",
     "Fees",
@@ -61,6 +62,13 @@ class Evaluation(Section):
     usd_per_trade: float = key(100.0, "Stake of every trade in equal-stake results.", "USD", gt=0, le=1e9)
 
 
+class Bounds(Section):
+    """Between which values a feature must lie."""
+
+    min: float | None = key(None, "Least value.", "the feature's", ge=-1e9, le=1e9)
+    max: float | None = key(None, "Greatest value.", "the feature's", ge=-1e9, le=1e9)
+
+
 class Signals(Section):
     """What makes a candidate."""
 
@@ -82,6 +90,9 @@ class Signals(Section):
     validity_candles: int = key(60, "How long the entry may take to fill.", "candles", ge=1, le=10_000)
     bar_policy: Literal["conservative", "optimistic"] = key(
         "conservative", "Which comes first when one minute touches stop and target: the stop, or the target."
+    )
+    filters: FrozenMap[Name, Bounds] = key(
+        {}, "Features (docs/features.md) outside of whose bounds a candidate is refused, whatever the model says."
     )
     evaluation: Evaluation = Evaluation()
 

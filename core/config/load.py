@@ -116,6 +116,17 @@ class ConfigSource:
         """The configuration in force."""
         return self._current
 
+    @property
+    def target(self) -> Path:
+        """The file that a change is written to: the last overlay, else the first file."""
+        return (self._path, *self._overlays)[-1]
+
+    def files_with(self, other: Path) -> tuple[Path, Mapping[str, str], Sequence[Path]]:
+        """Return what `load_config` takes, with another file in the place of `target`."""
+        return (
+            (self._path, self._environ, (*self._overlays[:-1], other)) if self._overlays else (other, self._environ, ())
+        )
+
     def reload(self) -> Reload:
         """Look again: cheap while no file changed, whole or not at all when one did."""
         stamp = self._look()
