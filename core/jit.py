@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numba
 
-__all__ = ["njit"]
+__all__ = ["inlined", "njit"]
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -26,6 +26,16 @@ _SHELVES = ("indicators", "execution", "setups", "adapters/markets")
 def njit(kernel: Kernel) -> Kernel:
     """Compile a function on its first call and keep the result on disk; ``.py_func`` is its plain text."""
     compiled: Kernel = numba.njit(cache=True, nogil=True)(kernel)
+    return compiled
+
+
+def inlined(kernel: Kernel) -> Kernel:
+    """Compile a function as a part of those that call it; ``.py_func`` is its plain text.
+
+    A compiled function counts a reference for every array it is handed, and gives it back, which for one that is
+    called once a trade takes as long as its work. What is written into its caller is handed nothing.
+    """
+    compiled: Kernel = numba.njit(nogil=True, inline="always")(kernel)
     return compiled
 
 

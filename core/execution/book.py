@@ -13,27 +13,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.clock import MINUTE_MS, timeframe_ms
+from core.execution.codes import CLOSED, EXPIRED, KINDS, OPEN, ORDERS, SOURCES, STATUSES
 from core.execution.costs import CostModel
-from core.execution.kernel import (
-    CLOSED,
-    EXPIRED,
-    KINDS,
-    OPEN,
-    ORDERS,
-    SOURCES,
-    STATUSES,
-    play_trades,
-)
+from core.execution.kernel import play_trades
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run, candles_to_sides, marks_to_table, place
-from core.execution.tables import PLAN, TARGET, TERMS, TRADE, Record, Table, table
+from core.execution.tables import EVENT, PLAN, TARGET, TERMS, TRADE, Record, Table, table
 from core.ports import ExitPlan
-from core.schema import TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, conform, empty_frame
+from core.schema import TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, conform, empty_frame, frame_of
 
 __all__ = ["Run", "new_trades", "play"]
 
 _DIRECTIONS = ("long", "short")
 _NO_TRAIL, _ATR_TRAIL, _PCT_TRAIL = range(3)  # ExitPlan.trail_kind
+_EVENTS_A_TRADE = 3  # a fill, a target and an end, as a rule; the kernel sees to what goes beyond
 _WORDS = {"status": STATUSES, "exit_reason": KINDS}
 _TEXTS = {name: pd.array(known, dtype="str") for name, known in _WORDS.items()}
 # Columns the kernel carries as they are, and those of them that are prices.
@@ -66,7 +59,7 @@ def new_trades(signals: pd.DataFrame, exit_policy: str, rules: ExecutionRules) -
         "next_ms": _first_candle_ms(signals, rules),
     }
     columns = {name: known.get(name, texts.get(name, unknown.get(name, 0))) for name in TRADES}
-    return conform(pd.DataFrame(columns, index=range(len(signals))), TRADES)
+    return frame_of(columns, len(signals), TRADES)
 
 
 def play(
@@ -113,13 +106,16 @@ def play(
     While a trade is OPEN its figures are those realised so far: gross of the legs closed, fees and funding paid.
     """
     _check_rows(trades, signals, exit_plan)
+    if not len(trades):
+        return empty_frame(TRADES), empty_frame(TRADE_EVENTS)
     owner = np.broadcast_to(np.asarray(which, dtype=np.int64), len(trades))
     seen = [run.candles.between(None, run.frontier_ms) for run in runs]
     ended = np.array([run.delisted and not len(part) for run, part in zip(runs, seen, strict=True)], dtype=np.bool_)
-    if len(trades) and (ended[owner] & (trades["status"] == STATUSES[OPEN]).to_numpy()).any():
-        raise ValueError("play: a delisted market needs its last candle for a position to leave at")
     sign = np.where(_codes(signals["direction"], _DIRECTIONS, "direction") == 0, 1.0, -1.0)
     state = _trades_to_state(trades, sign)
+    if (ended[owner] & (state["status"] == OPEN)).any():
+        raise ValueError("play: a delisted market needs its last candle for a position to leave at")
+    was_finished = state["status"] > OPEN
     plans = _signals_to_plans(signals, sign, exit_plan, rules)
     place(plans, owner, runs, seen)
     long, short = candles_to_sides(Candles.concat(seen))
@@ -133,8 +129,13 @@ def play(
         short,
         marks_to_table(runs),
         _terms(rules, costs),
+        table(EVENT, _EVENTS_A_TRADE * len(trades)),
     )
-    return _state_to_trades(state, sign, trades, signals, rules), _events_to_frame(events[:size], sign, trades)
+    after = _state_to_trades(state, sign, trades, signals, rules)
+    if was_finished.any():
+        rows = np.arange(len(trades)) + np.where(was_finished, 0, len(trades))  # every bit of theirs stays
+        after = pd.concat([trades[list(TRADES)], after], ignore_index=True).take(rows).reset_index(drop=True)
+    return after, _events_to_frame(events[:size], sign, trades)
 
 
 def _terms(rules: ExecutionRules, costs: CostModel) -> Record:
@@ -171,15 +172,21 @@ def _check_rows(trades: pd.DataFrame, signals: pd.DataFrame, exit_plan: ExitPlan
 
 
 def _codes(words: pd.Series[str], known: Sequence[str], column: str) -> IntArray:
-    codes: IntArray = pd.Index(known).get_indexer(pd.Index(words)).astype(np.int64)
-    if (codes < 0).any():
-        word = words.iloc[int(np.argmin(codes))]
-        raise ValueError(f"play: {column} {word!r}; expected one of {', '.join(map(repr, known))}")
+    places, found = words.array.factorize()
+    for word in found:
+        if word not in known:
+            raise ValueError(f"play: {column} {word!r}; expected one of {', '.join(map(repr, known))}")
+    codes: IntArray = np.array([known.index(word) for word in found], dtype=np.int64)[places]
     return codes
 
 
+def _lengths_ms(timeframes: pd.Series[str]) -> IntArray:
+    places, found = timeframes.array.factorize()
+    lengths: IntArray = np.array([timeframe_ms(word) for word in found], dtype=np.int64)[places]
+    return lengths
+
+
 def _signals_to_plans(signals: pd.DataFrame, sign: FloatArray, plan: ExitPlan, rules: ExecutionRules) -> Table:
-    lengths_ms = {word: timeframe_ms(word) for word in signals["timeframe"].unique()}
     # One expression moves every stop: extreme * factor - distance.
     factor = np.where(plan.trail_kind == _PCT_TRAIL, 1.0 - sign * plan.trail_mult / 100.0, 1.0)
     distance = np.where(plan.trail_kind == _ATR_TRAIL, plan.trail_mult * signals["atr"].to_numpy(), 0.0)
@@ -189,7 +196,7 @@ def _signals_to_plans(signals: pd.DataFrame, sign: FloatArray, plan: ExitPlan, r
         sign=sign,
         order=_codes(signals["order_type"], ORDERS, "order_type"),
         start_ms=_first_candle_ms(signals, rules),
-        hold_ms=plan.max_hold_candles * signals["timeframe"].map(lengths_ms).to_numpy(dtype="int64"),
+        hold_ms=plan.max_hold_candles * _lengths_ms(signals["timeframe"]),
         exit_from=plan.exit_at_from[:-1],
         exit_to=plan.exit_at_from[1:],
         trail_factor=factor,
@@ -216,7 +223,7 @@ def _trades_to_state(trades: pd.DataFrame, sign: FloatArray) -> Table:
 def _state_to_trades(
     state: Table, sign: FloatArray, trades: pd.DataFrame, signals: pd.DataFrame, rules: ExecutionRules
 ) -> pd.DataFrame:
-    """Return `trades` with the new state; rows that were finished keep every bit of theirs."""
+    """Return `trades` with the new state."""
     pnl_pct = state["gross_pct"] - state["fees_pct"] - state["funding_pct"]
     entry = signals["entry"].to_numpy(dtype="float64")
     planned_pct = 100.0 * np.abs(entry - signals["sl"].to_numpy(dtype="float64")) / entry
@@ -232,11 +239,7 @@ def _state_to_trades(
         "pnl_usd": pnl_pct / 100.0 * rules.usd_per_trade,
         "r_multiple": pnl_pct / planned_pct,
     }
-    moved = pd.DataFrame({name: news.get(name, trades[name].array) for name in TRADES}, copy=False)
-    was_finished = ~trades["status"].isin(STATUSES[: OPEN + 1])
-    if was_finished.any():
-        moved[was_finished] = trades[was_finished]
-    return conform(moved, TRADES)
+    return frame_of({**{name: trades[name].array for name in TRADES if name not in news}, **news}, len(trades), TRADES)
 
 
 def _events_to_frame(events: Table, sign: FloatArray, trades: pd.DataFrame) -> pd.DataFrame:

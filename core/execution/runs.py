@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.execution.codes import DEFAULT, RECORDED
 from core.execution.funding import FundingMarks
-from core.execution.kernel import DEFAULT, RECORDED
 from core.execution.tables import CANDLE, MARK, Table, table
 from core.schema import Candles, IntArray
 

@@ -2,7 +2,7 @@
 
 The law: only numbers cross into the kernel, and all prices as a long sees them: those of a short are negated,
 exact in floating point, so that one set of comparisons serves both. Words cross as codes
-(`core.execution.kernel`); times are UTC ms.
+(`core.execution.codes`); times are UTC ms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CANDLE", "EVENT", "MARK", "PLAN", "TARGET", "TERMS", "TRADE", "Record", "Table", "table"]
+__all__ = ["CANDLE", "EVENT", "MARK", "PLAN", "RANGE", "TARGET", "TERMS", "TRADE", "Record", "Table", "table"]
 
 # Records answer to the names of their fields, which numpy's type stubs cannot express.
 Record = Any
@@ -25,6 +25,9 @@ def _layout(ints: str, floats: str) -> np.dtype[np.void]:
 
 # For a short, high and low have changed places.
 CANDLE = _layout("ts", "open high low close")
+
+# How far some candles went together.
+RANGE = _layout("", "high low")
 
 # A funding settlement: percent of notional paid by a long, and whether it is recorded or the default.
 MARK = _layout("ts source", "rate_pct")
@@ -58,7 +61,7 @@ TERMS = _layout(
 
 def table(layout: np.dtype[np.void], shape: int | tuple[int, ...], **columns: Any) -> Table:
     """Return a table of that shape with those columns filled in."""
-    made = np.recarray(shape, dtype=layout)
+    made = np.empty(shape, dtype=layout)
     for name, values in columns.items():
         made[name] = values
-    return made
+    return made.view(np.recarray)

@@ -6,6 +6,7 @@ at most once, and the work per candle does not grow with the look-back.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from core.indicators.ticks import round_to_tick
 from core.jit import njit
 from core.schema import FloatArray, IntArray
 
-__all__ = ["PullbackRules", "Pullbacks", "find_pullbacks"]
+__all__ = ["LegState", "PullbackRules", "Pullbacks", "find_pullbacks", "newest_legs"]
 
 
 class PullbackRules(NamedTuple):
@@ -76,6 +77,45 @@ class Pullbacks(NamedTuple):
         """Return the rows marked True."""
         whole = (self.t[keep], self.a[keep], self.b[keep], self.side[keep])
         return Pullbacks(*whole, self.entry[keep], self.sl[keep], self.tp1[keep], self.tp2[keep], self.avwap[keep])
+
+
+class LegState(NamedTuple):
+    """A leg as it stands at a close.
+
+    Parameters
+    ----------
+    a, b : int
+        Positions of its first and last candle.
+    side : int
+        1 for an up leg, -1 for a down leg.
+    origin, end, entry, sl, tp1, tp2 : float
+        Prices; the stop is that of a plan made at this close.
+    avwap : float
+        Anchored at its first candle; NaN where nothing has traded since.
+    may_anchor : bool
+        Its first candle is known to be the extreme of its run.
+    passed_at, touched_at, exceeded_at : int
+        First candle that closed beyond its origin, that touched its entry, that traded beyond its first target; -1
+        where none has.
+    planned_at : int
+        Candle at whose close its plan held; -1 where none did.
+    """
+
+    a: int
+    b: int
+    side: int
+    origin: float
+    end: float
+    entry: float
+    sl: float
+    tp1: float
+    tp2: float
+    avwap: float
+    may_anchor: bool
+    passed_at: int
+    touched_at: int
+    exceeded_at: int
+    planned_at: int
 
 
 @njit
@@ -181,3 +221,56 @@ def find_pullbacks(
     """
     places, levels = _scan(empty_window(leg_rules), prices, pivots, sides, leg_rules, rules, first)
     return Pullbacks(*places, *levels)
+
+
+def newest_legs(
+    prices: Prices, pivots: IntArray, sides: IntArray, leg_rules: LegRules, rules: PullbackRules
+) -> list[LegState]:
+    """Return the legs that are looked at when the last candle closes, whether alive or not, oldest first.
+
+    Parameters and rules are those of `find_pullbacks`, whose own pass over the candles is read here.
+
+    Examples
+    --------
+    >>> flat, none = np.ones(3), np.empty(0, dtype=np.int64)
+    >>> leg_rules = LegRules(3, 3.0, 0.618, 1.272, 1.618, 0.1)
+    >>> rules = PullbackRules(5, 300, 3.0, 1.0, 0.75, 1.0, True)
+    >>> newest_legs(Prices(flat, flat, flat, flat, flat), none, none, leg_rules, rules)
+    []
+    """
+    window = empty_window(leg_rules)
+    places, _ = _scan(window, prices, pivots, sides, leg_rules, rules, 0)
+    planned = {(a, b): t for t, a, b in zip(*places[:3].tolist(), strict=True)}
+    rows = int(np.count_nonzero(window["side"]))
+    return [_state(window[row - 1], window[row], prices, planned, leg_rules, rules) for row in range(1, rows)]
+
+
+def _state(
+    anchor: np.void,
+    leg: np.void,
+    prices: Prices,
+    planned: dict[tuple[int, int], int],
+    leg_rules: LegRules,
+    rules: PullbackRules,
+) -> LegState:
+    a, b, side = int(anchor["position"]), int(leg["position"]), int(leg["side"])
+    tops, bottoms = (prices.high, prices.low) if side > 0 else (-prices.low, -prices.high)
+    return LegState(
+        a=a,
+        b=b,
+        side=side,
+        **{name: side * float(leg[name]) for name in ("origin", "end", "entry", "tp1", "tp2")},
+        sl=side * _stop(leg, prices.atr[-1], leg_rules.tick, rules),
+        avwap=float(anchor["turnover"] / anchor["traded"]) if anchor["traded"] > 0.0 else math.nan,
+        may_anchor=bool(anchor["may_anchor"]),
+        passed_at=_first(side * prices.close < leg["origin"], a + 1),
+        touched_at=_first(bottoms <= leg["entry"], b + 1),
+        exceeded_at=_first(tops > leg["tp1"], b + 1),
+        planned_at=planned.get((a, b), -1),
+    )
+
+
+def _first(where: npt.NDArray[np.bool_], start: int) -> int:
+    """Return the first true position at or after `start`, -1 where there is none."""
+    found = np.flatnonzero(where[start:])
+    return start + int(found[0]) if len(found) else -1

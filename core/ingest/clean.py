@@ -39,7 +39,8 @@ def clean(rows: FloatArray, timeframe_ms: int, now_ms: int) -> tuple[Candles, pd
     candles : Candles
         Closed and clean, oldest first; of repeated times the last row counts.
     rejected : pandas.DataFrame
-        Columns `REJECTED`. Reasons: time, off_grid, future, price, high, low, volume. A time that cannot be read is 0.
+        Columns `REJECTED`, not to be written to. Reasons: time, off_grid, future, price, high, low, volume. A time
+        that cannot be read is 0.
 
     Notes
     -----
@@ -55,7 +56,7 @@ def clean(rows: FloatArray, timeframe_ms: int, now_ms: int) -> tuple[Candles, pd
     ([60000], ['high'])
     """
     if len(rows) == 0:
-        return Candles.empty(), _NO_REJECTS.copy()
+        return Candles.empty(), _NO_REJECTS
     rows = rows[_in_order(rows[:, 0])]
     reasons, faulty = _judge(rows, timeframe_ms, now_ms)
     kept = rows
@@ -68,7 +69,7 @@ def clean(rows: FloatArray, timeframe_ms: int, now_ms: int) -> tuple[Candles, pd
         kept = rows[closed & ~faulty]
     elif not closed[-1]:
         kept = rows[closed]
-    return _candles(kept), rejected.copy()
+    return _candles(kept), rejected
 
 
 def _in_order(ts: FloatArray) -> npt.NDArray[np.int64] | slice:

@@ -114,7 +114,16 @@ class Candles:
 
     def slice(self, lo: int, hi: int | None = None) -> Candles:
         """Return candles ``lo`` to ``hi - 1`` by position, as views."""
-        return Candles(*(getattr(self, f.name)[lo:hi] for f in fields(self)))
+        return Candles(
+            self.ts[lo:hi],
+            self.open[lo:hi],
+            self.high[lo:hi],
+            self.low[lo:hi],
+            self.close[lo:hi],
+            self.volume[lo:hi],
+            self.taker_volume[lo:hi],
+            self.n_minutes[lo:hi],
+        )
 
     def between(self, start_ms: int | None = None, end_ms: int | None = None) -> Candles:
         """Return the candles with ``start_ms <= ts < end_ms``, as views."""

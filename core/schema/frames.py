@@ -19,6 +19,7 @@ __all__ = [
     "ACCOUNT_ROWS",
     "CANDIDATES",
     "DECISIONS",
+    "OPINIONS",
     "PREDICTIONS",
     "SIGNALS",
     "TRADES",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 FrameSpec = Mapping[str, str]
+
+# Text is Python strings, whether Arrow is there or not: one process reads what another hands it.
+pd.set_option("mode.string_storage", "python")
 
 
 def _spec(columns: dict[str, str]) -> FrameSpec:
@@ -208,6 +212,21 @@ TRAINING_ROWS: FrameSpec = _spec(
     }
 )
 
+OPINIONS: FrameSpec = _spec(
+    {
+        "model": "str",  # who says it; "" where nobody does
+        "missing": "str",  # the required feature it lacks, or ""
+        "unreadable": "int64",  # 0 | 1: the model that should say it cannot be verified
+        "p_geo": "float64",
+        "p_raw": "float64",
+        "p": "float64",
+        "payoff": "float64",
+        "ev_payoff_r": "float64",
+        "ev_p_r": "float64",
+        "ev_r": "float64",
+    }
+)
+
 PREDICTIONS: FrameSpec = _spec(
     {
         "signal_id": "int64",
@@ -258,6 +277,8 @@ def conform(frame: pd.DataFrame, spec: FrameSpec) -> pd.DataFrame:
     missing = [name for name in spec if name not in frame.columns]
     if missing:
         raise KeyError(f"frame lacks the columns {', '.join(missing)}")
+    if len(frame.columns) != len(spec):
+        frame = frame[list(spec)]
     if _conforms(frame, spec):
         return frame.reset_index(drop=True)
     columns = {name: _typed(frame[name], dtype) for name, dtype in spec.items()}

@@ -5,9 +5,25 @@ The law: as in `core.schema`: integers are 0 and texts ``""`` where nothing is k
 
 from __future__ import annotations
 
-from core.schema import FrameSpec
+from core.schema import SIGNALS, TRADES, FrameSpec
 
-__all__ = ["FUNDING", "GAPS", "JOB_RUNS", "OUTBOX", "QUARANTINE", "REVISIONS", "SERIES", "SYMBOLS_OFF"]
+__all__ = [
+    "DRIFT",
+    "FUNDING",
+    "GAPS",
+    "JOB_RUNS",
+    "LEDGER_ROWS",
+    "MODELS",
+    "OUTBOX",
+    "PLANNED",
+    "PLAYED",
+    "QUARANTINE",
+    "REIGNS",
+    "REVISIONS",
+    "SERIES",
+    "SYMBOLS_OFF",
+    "THRESHOLDS",
+]
 
 _VALUES = ("open", "high", "low", "close", "volume", "taker_volume", "n_minutes")
 
@@ -74,3 +90,74 @@ JOB_RUNS: FrameSpec = {
     "detail": "str",
 }
 SYMBOLS_OFF: FrameSpec = {"symbol": "str", "reason": "str", "since_ms": "int64"}
+
+# What a training set is made of: the long texts and the state the next minute needs are left out.
+PLANNED: FrameSpec = {name: dtype for name, dtype in SIGNALS.items() if name not in ("rationale", "plan")}
+PLAYED: FrameSpec = {
+    name: TRADES[name]
+    for name in (
+        "signal_id",
+        "exit_policy",
+        "status",
+        "opened_ms",
+        "closed_ms",
+        "known_ms",
+        "fill_price",
+        "exit_reason",
+        "tp1_hit",
+        "gross_pct",
+        "fees_pct",
+        "funding_pct",
+        "pnl_pct",
+        "r_multiple",
+    )
+}
+LEDGER_ROWS: FrameSpec = {
+    "signal_id": "int64",
+    "source": "str",  # live: as it was said at the close | the ledger's name: as a walk-forward said it later
+    "model": "str",
+    "symbol": "str",
+    "timeframe": "str",
+    "setup": "str",
+    "direction": "str",
+    "regime_trend": "str",
+    "regime_vol": "str",
+    "verdict": "str",  # of the signal
+    "decided_ms": "int64",
+    "known_ms": "int64",
+    "p_geo": "float64",
+    "p_raw": "float64",
+    "p": "float64",
+    "ev_payoff_r": "float64",
+    "ev_p_r": "float64",
+    "pnl_pct": "float64",  # the outcome
+    "r_multiple": "float64",
+}
+MODELS: FrameSpec = {
+    "version": "str",
+    "state": "str",  # candidate | champion | previous | retired
+    "created_ms": "int64",
+    "train_max_t1": "int64",
+    "plan_hash": "str",
+    "exit_policy": "str",
+    "feature_set": "str",
+    "sha256": "str",  # of the manifest of its files
+}
+REIGNS: FrameSpec = {"id": "int64", "since_ms": "int64", "version": "str", "reason": "str"}
+THRESHOLDS: FrameSpec = {
+    "id": "int64",
+    "since_ms": "int64",
+    "origin": "str",  # tune | user | rollback
+    "gating": "str",  # JSON: the whole section models.meta.gating
+    "evidence": "str",  # JSON
+    "note": "str",
+}
+DRIFT: FrameSpec = {
+    "id": "int64",
+    "ms": "int64",
+    "statistic": "str",
+    "state": "str",  # alarm | clear
+    "value": "float64",
+    "n": "int64",
+    "detail": "str",
+}

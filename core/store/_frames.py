@@ -7,6 +7,7 @@ package's own declarations are.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,19 @@ import pandas as pd
 
 from core.schema import FrameSpec
 
-__all__ = ["fetch", "fetch_value", "frame_to_columns", "insert_columns", "rows_to_frame", "select", "where"]
+__all__ = [
+    "IN_LIST",
+    "fetch",
+    "fetch_value",
+    "frame_to_columns",
+    "insert_columns",
+    "listed",
+    "rows_to_frame",
+    "select",
+    "where",
+]
+
+IN_LIST = "IN (SELECT value FROM json_each(?))"
 
 _VALUES_A_STATEMENT = 4_000  # 400 candles, measured best between 50 and 800; SQLite binds 32 766 at most
 
@@ -96,6 +109,11 @@ def select(spec: FrameSpec, source: str, prefix: str = "") -> str:
     """Return ``SELECT <the declared columns> FROM source``."""
     columns = ", ".join(prefix + name for name in spec)
     return f"SELECT {columns} FROM {source}"  # noqa: S608  declared names; values are bound
+
+
+def listed(values: Iterable[Any] | None) -> str | None:
+    """Return the value `IN_LIST` takes, however many there are; None where nothing is asked for."""
+    return None if values is None else json.dumps([v.item() if isinstance(v, np.generic) else v for v in values])
 
 
 def where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:

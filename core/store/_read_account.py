@@ -18,30 +18,34 @@ from core.store._frames import rows_to_frame
 
 __all__ = ["account_rows"]
 
-# Three branches, so that each finds its rows by an index: what was decided since, what is unfinished, what ended late.
-_QUESTION = """
-WITH mine AS NOT MATERIALIZED (
-    SELECT t.signal_id, t.exit_policy, s.key, s.decided_ms, s.valid_until_ms, s.symbol, s.timeframe, s.verdict,
-           s.position_notional, t.status, t.known_ms, t.exit_reason, t.pnl_pct, t.taken, t.blocked_by, s.origin
-    FROM signals s JOIN trades t ON t.signal_id = s.id
-    WHERE s.exchange = :exchange AND (
-        (t.exit_policy = :policy
-            AND (s.plan_hash IN (SELECT value FROM json_each(:plans)) OR (s.origin = 'live' AND t.taken = 1)))
-        OR (t.exit_policy <> :policy AND s.origin = 'live' AND t.taken = 1
-            AND NOT EXISTS (SELECT 1 FROM trades o WHERE o.signal_id = s.id AND o.exit_policy = :policy)))
-)
-SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
-       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, (:keep_live AND origin = 'live')
-FROM mine WHERE decided_ms >= :from_ms AND decided_ms < :until_ms
-UNION ALL
-SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
-       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, 1
-FROM mine WHERE taken = 1 AND status IN ('PENDING', 'OPEN') AND decided_ms < :from_ms
-UNION ALL
-SELECT signal_id, exit_policy, key, decided_ms, valid_until_ms, symbol, timeframe, verdict, position_notional,
-       status, known_ms, exit_reason, pnl_pct, taken, blocked_by, 1
-FROM mine WHERE taken = 1 AND known_ms > :context_ms AND decided_ms < :from_ms
+# Three branches, each with its tables in the order that finds rows by an index, however long the record is: what was
+# decided since, what is unfinished, what ended late.
+_BRANCH = """
+SELECT t.signal_id, t.exit_policy, s.key, s.decided_ms, s.valid_until_ms, s.symbol, s.timeframe, s.verdict,
+       s.position_notional, t.status, t.known_ms, t.exit_reason, t.pnl_pct, t.taken, t.blocked_by, {settled}
+FROM {tables}
+WHERE t.signal_id = s.id AND s.exchange = :exchange AND {rows} AND (
+    (t.exit_policy = :policy
+        AND (s.plan_hash IN (SELECT value FROM json_each(:plans)) OR (s.origin = 'live' AND t.taken = 1)))
+    OR (t.exit_policy <> :policy AND s.origin = 'live' AND t.taken = 1
+        AND NOT EXISTS (SELECT 1 FROM trades o WHERE o.signal_id = s.id AND o.exit_policy = :policy)))
 """
+_QUESTION = " UNION ALL ".join(
+    _BRANCH.format(settled=settled, tables=tables, rows=rows)
+    for settled, tables, rows in (
+        (
+            "(:keep_live AND s.origin = 'live')",
+            "signals s CROSS JOIN trades t",
+            "s.decided_ms >= :from_ms AND s.decided_ms < :until_ms",
+        ),
+        (
+            "1",
+            "trades t CROSS JOIN signals s",
+            "t.taken = 1 AND t.status IN ('PENDING', 'OPEN') AND s.decided_ms < :from_ms",
+        ),
+        ("1", "trades t CROSS JOIN signals s", "t.taken = 1 AND t.known_ms > :context_ms AND s.decided_ms < :from_ms"),
+    )
+)
 
 
 def account_rows(

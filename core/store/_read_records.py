@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FloatArray, FrameSpec, Instrument
 from core.store._columns import FUNDING, GAPS, JOB_RUNS, OUTBOX, QUARANTINE, REVISIONS, SERIES, SYMBOLS_OFF
-from core.store._frames import fetch, fetch_value, rows_to_frame, select, where
+from core.store._frames import IN_LIST, fetch, fetch_value, listed, rows_to_frame, select, where
 from core.store._read_candles import SeriesKey, series_id
 
 __all__ = [
@@ -40,16 +40,11 @@ __all__ = [
     "trades",
 ]
 
-_IN_LIST = "IN (SELECT value FROM json_each(?))"
 _MARKS = {
     "frontier_ms": "SELECT frontier_ms FROM series",
     "scanned_ms": "SELECT scanned_ms FROM series",
     "checkpoint_ms": "SELECT checkpoint_ms FROM sync_checkpoint JOIN series ON id = series_id",
 }
-
-
-def _listed(values: Iterable[Any] | None) -> str | None:
-    return None if values is None else json.dumps([v.item() if isinstance(v, np.generic) else v for v in values])
 
 
 def _frame(connection: apsw.Connection, spec: FrameSpec, statement: str, values: Sequence[Any] = ()) -> pd.DataFrame:
@@ -122,7 +117,7 @@ def signals(
     spec = _part(SIGNALS, columns)
     clause, values = where(
         {
-            "id " + _IN_LIST: _listed(ids),
+            "id " + IN_LIST: listed(ids),
             "exchange = ?": exchange,
             "symbol = ?": symbol,
             "timeframe = ?": timeframe,
@@ -154,7 +149,7 @@ def signal_ids(connection: apsw.Connection, key: SeriesKey, plan_hash: str) -> d
 
 def decisions(connection: apsw.Connection, signal_ids: Iterable[int] | None = None) -> pd.DataFrame:
     """Return decisions in order of signal and sequence."""
-    clause, values = where({"signal_id " + _IN_LIST: _listed(signal_ids)})
+    clause, values = where({"signal_id " + IN_LIST: listed(signal_ids)})
     return _frame(connection, DECISIONS, select(DECISIONS, "decisions" + clause + " ORDER BY signal_id, seq"), values)
 
 
@@ -170,17 +165,21 @@ def trades(
 ) -> pd.DataFrame:
     """Return trades; see `Reader.trades`."""
     spec = _part(TRADES, columns)
+    wanted = [status] if isinstance(status, str) else None if status is None else list(status)
+    # What is unfinished is little beside the record: without a word SQLite would walk through all signals.
+    is_little = signal_ids is not None or (wanted is not None and {"PENDING", "OPEN"}.issuperset(wanted))
     clause, values = where(
         {
-            "t.signal_id " + _IN_LIST: _listed(signal_ids),
+            "t.signal_id " + IN_LIST: listed(signal_ids),
             "t.exit_policy = ?": exit_policy,
-            "t.status " + _IN_LIST: _listed([status] if isinstance(status, str) else status),
+            "t.status " + IN_LIST: listed(wanted),
             "s.exchange = ?": exchange,
             "s.symbol = ?": symbol,
             "s.timeframe = ?": timeframe,
         }
     )
-    source = "trades t JOIN signals s ON s.id = t.signal_id" + clause + " ORDER BY t.signal_id, t.exit_policy"
+    join = "CROSS JOIN" if is_little else "JOIN"
+    source = f"trades t {join} signals s ON s.id = t.signal_id{clause} ORDER BY t.signal_id, t.exit_policy"
     return _frame(connection, spec, select(spec, source, "t."), values)
 
 
@@ -215,7 +214,7 @@ def last_decided(connection: apsw.Connection, exchange: str) -> int | None:
 def events(connection: apsw.Connection, signal_id: int | Iterable[int] | None, exit_policy: str | None) -> pd.DataFrame:
     """Return events of trades in order of signal, exit policy and sequence."""
     ids = [signal_id] if isinstance(signal_id, (int, np.integer)) else signal_id
-    clause, values = where({"signal_id " + _IN_LIST: _listed(ids), "exit_policy = ?": exit_policy})
+    clause, values = where({"signal_id " + IN_LIST: listed(ids), "exit_policy = ?": exit_policy})
     source = "trade_events" + clause + " ORDER BY signal_id, exit_policy, seq"
     return _frame(connection, TRADE_EVENTS, select(TRADE_EVENTS, source), values)
 
@@ -228,9 +227,7 @@ def outbox(
     signal_ids: Iterable[int] | None,
 ) -> pd.DataFrame:
     """Return messages in order of queueing."""
-    clause, values = where(
-        {"state = ?": state, "next_try_ms <= ?": due_ms, "signal_id " + _IN_LIST: _listed(signal_ids)}
-    )
+    clause, values = where({"state = ?": state, "next_try_ms <= ?": due_ms, "signal_id " + IN_LIST: listed(signal_ids)})
     source = "outbox" + clause + " ORDER BY id LIMIT ?"
     return _frame(connection, OUTBOX, select(OUTBOX, source), [*values, -1 if limit is None else limit])
 

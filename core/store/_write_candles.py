@@ -1,39 +1,34 @@
-"""Writing candles: what changed, what it was before, and the blocks that follow from it.
+"""Writing candles: what changed, and what it was before.
 
 The law: a row that is the same is not written, so asking an exchange again costs nothing; a row that was
-different is recorded before it is replaced; a block is never older than its rows.
+different is recorded before it is replaced; blocks and memory follow in the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import apsw
 import numpy as np
 import numpy.typing as npt
 
-from core.clock import floor_to, timeframe_ms
-from core.errors import StoreError
-from core.schema import Candles
-from core.store._frames import fetch, fetch_value, insert_columns
-from core.store._read_candles import SeriesKey, block_span, read_candles, read_rows, series_id
-from core.store.blocks import BLOCK_CANDLES, encode
+from core.schema import Candles, IntArray
+from core.store._batch import Batch, Part
+from core.store._frames import fetch, insert_columns
+from core.store._read_candles import frontier, read_candles
+from core.store._recent import Recent, candles_to_bits
+from core.store._write_blocks import follow_candles
 
-__all__ = [
-    "PutReport",
-    "build_blocks",
-    "chunks",
-    "missing_blocks",
-    "open_series",
-    "put_candles",
-    "validate",
-]
+__all__ = ["PutReport", "put_candles"]
 
 _REVISIONS_KEPT = 100_000
 _VALUES = ("open", "high", "low", "close", "volume", "taker_volume", "n_minutes")
 _REPLACE = "ON CONFLICT (series_id, ts_ms) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _VALUES)
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,82 +61,54 @@ class PutReport:
         )
 
 
-def open_series(connection: apsw.Connection, key: SeriesKey) -> int:
-    """Return the id of a series, making its row the first time."""
-    found = series_id(connection, key)
-    if found is None:
-        connection.execute(
-            "INSERT INTO series (exchange, symbol, timeframe, timeframe_ms) VALUES (?, ?, ?, ?)",
-            (*key, timeframe_ms(key[2])),
-        )
-        found = connection.last_insert_rowid()
-    return found
-
-
-def validate(key: SeriesKey, candles: Candles) -> None:
-    """Refuse candles that no series can hold.
-
-    Raises
-    ------
-    StoreError
-        Times not increasing or off the grid, or a price or volume that is not a finite number.
-    """
-    name, step = "/".join(key), timeframe_ms(key[2])
-    if (np.diff(candles.ts) <= 0).any():
-        raise StoreError(f"candles of {name}: times must be strictly increasing")
-    if (candles.ts % step != 0).any() or (len(candles) and candles.ts[0] < 0):
-        raise StoreError(f"candles of {name}: times must lie on the grid of {key[2]} from 1970 on")
-    for column in ("open", "high", "low", "close", "volume"):
-        if not np.isfinite(getattr(candles, column)).all():
-            raise StoreError(f"candles of {name}: {column} must be finite numbers")
-    if np.isinf(candles.taker_volume).any():
-        raise StoreError(f"candles of {name}: taker_volume must be finite numbers or NaN")
-
-
-def chunks(candles: Candles, timeframe: str, rows: int) -> Iterator[Candles]:
-    """Cut candles into parts of at most `rows`, at the ends of blocks where that is possible."""
-    span, at = block_span(timeframe), 0
-    while at < len(candles):
-        end = min(at + rows, len(candles))
-        if end < len(candles):
-            border = int(np.searchsorted(candles.ts, floor_to(int(candles.ts[end]), span)))
-            end = border if border > at else end
-        yield candles.slice(at, end)
-        at = end
-
-
-def put_candles(connection: apsw.Connection, key: SeriesKey, candles: Candles, seen_ms: int) -> PutReport:
-    """Store candles inside the open transaction.
+def put_candles(connection: apsw.Connection, recent: Recent, parts: Sequence[Part], seen_ms: int) -> list[PutReport]:
+    """Store candles of several series, each named once, inside the open transaction.
 
     Notes
     -----
     A candle whose only news is that `taker_volume` is not known counts as unchanged: another source of the same
     minute takes nothing away.
     """
-    if len(candles) == 0:
-        return PutReport()
-    series = open_series(connection, key)
-    stored = read_candles(connection, key, int(candles.ts[0]), int(candles.ts[-1]) + 1)
-    place = np.searchsorted(stored.ts, candles.ts)
-    known = np.zeros(len(candles), dtype=bool)
-    inside = place < len(stored)
-    known[inside] = stored.ts[place[inside]] == candles.ts[inside]
-    changed = known.copy()
-    changed[known] = ~_same(_take(candles, known), _take(stored, place[known]))
-    fresh = ~known
-    report = PutReport(
-        int(fresh.sum()),
-        int(changed.sum()),
-        int((known & ~changed).sum()),
-        _late_from(connection, series, candles.ts[fresh | changed]),
-    )
-    if report.inserted or report.revised:
-        _record_revisions(connection, series, stored, candles, changed, fresh, seen_ms)
+    recent.verify(connection)
+    series = [recent.open_series(connection, key) for key, _ in parts]
+    frontier_ms = [frontier(connection, number) or 0 for number in series]
+    new, old = Batch.of(parts), Batch.of([_stored(connection, recent, part) for part in parts])
+    known, changed, old_place = _compare(new, old)
+    touched = ~known | changed
+    is_late = touched & (new.candles.ts < np.array(frontier_ms, dtype=np.int64)[new.owner])
+    late_from = _first_of_each(new, is_late)
+    if touched.any():
+        _record_revisions(connection, new, old, old_place, changed, is_late & ~known, series, seen_ms)
         # Two statements: a plain insert is quicker than one that is ready to replace.
-        _write_rows(connection, series, _take(candles, fresh), seen_ms)
-        _write_rows(connection, series, _take(candles, changed), seen_ms, _REPLACE)
-        _follow(connection, series, key[2], candles, fresh | changed)
-    return report
+        _write_rows(connection, series, new, ~known, seen_ms)
+        _write_rows(connection, series, new, changed, seen_ms, _REPLACE)
+        _remember(recent, new, touched, changed)
+        follow_candles(connection, recent, new, touched, series, frontier_ms)
+    counts = (_count(new, ~known), _count(new, changed), _count(new, known & ~changed))
+    return [PutReport(*row, late_from.get(i)) for i, row in enumerate(zip(*counts, strict=True))]
+
+
+def _stored(connection: apsw.Connection, recent: Recent, part: Part) -> Part:
+    """Return what is there in the range of a part."""
+    key, candles = part
+    if not len(candles):
+        return part
+    start, end = int(candles.ts[0]), int(candles.ts[-1]) + 1
+    found = recent.between(key, start, end)
+    return key, read_candles(connection, key, start, end) if found is None else found
+
+
+def _compare(new: Batch, old: Batch) -> tuple[BoolArray, BoolArray, IntArray]:
+    """Say which candles are there already, which of them differ, and where the old ones are."""
+    if not len(old.candles):
+        nowhere = np.zeros(len(new.candles), dtype=np.int64)
+        return nowhere != 0, nowhere != 0, nowhere
+    place, there = new.place, old.place
+    at = np.minimum(np.searchsorted(there, place), len(there) - 1)
+    known = there[at] == place
+    changed = known.copy()
+    changed[known] = ~_same(_take(new.candles, known), _take(old.candles, at[known]))
+    return known, changed, at
 
 
 def _take(candles: Candles, which: npt.NDArray[Any]) -> Candles:
@@ -159,114 +126,85 @@ def _same(new: Candles, old: Candles) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _frontier(connection: apsw.Connection, series: int) -> int | None:
-    found = fetch_value(connection, "SELECT frontier_ms FROM series WHERE id = ?", (series,))
-    return None if found is None else int(found)
+def _count(batch: Batch, which: BoolArray) -> list[int]:
+    counts: list[int] = np.bincount(batch.owner[which], minlength=len(batch.keys)).tolist()
+    return counts
 
 
-def _late_from(connection: apsw.Connection, series: int, ts: npt.NDArray[np.int64]) -> int | None:
-    frontier = _frontier(connection, series)
-    if frontier is None or len(ts) == 0 or ts[0] >= frontier:
-        return None
-    return int(ts[0])
+def _first_of_each(batch: Batch, which: BoolArray) -> dict[int, int]:
+    """Return the first time of those, by series."""
+    positions = np.flatnonzero(which)[::-1]
+    return dict(zip(batch.owner[positions].tolist(), batch.candles.ts[positions].tolist(), strict=True))
 
 
 def _record_revisions(
     connection: apsw.Connection,
-    series: int,
-    stored: Candles,
-    candles: Candles,
-    changed: npt.NDArray[np.bool_],
-    fresh: npt.NDArray[np.bool_],
+    new: Batch,
+    old: Batch,
+    old_place: IntArray,
+    changed: BoolArray,
+    late: BoolArray,
+    series: Sequence[int],
     seen_ms: int,
 ) -> None:
-    late = fresh & np.isin(candles.ts, _given_up(connection, series, candles))
-    either = changed | late
+    """Write down what is replaced, and what fills a gap that was given up."""
+    either = changed | _given_up(connection, new, late, series)
     n = int(either.sum())
     if n == 0:
         return
-    ts = candles.ts[either]
-    place = np.minimum(np.searchsorted(stored.ts, ts), max(len(stored) - 1, 0))
     was_there = changed[either].tolist()
-    columns: dict[str, list[Any]] = {"series_id": [series] * n, "ts_ms": ts.tolist(), "seen_ms": [seen_ms] * n}
+    columns: dict[str, list[Any]] = {
+        "series_id": [series[i] for i in new.owner[either].tolist()],
+        "ts_ms": new.candles.ts[either].tolist(),
+        "seen_ms": [seen_ms] * n,
+    }
     for name in _VALUES:
-        before = getattr(stored, name)[place].tolist() if len(stored) else [None] * n
+        before = getattr(old.candles, name)[old_place[either]].tolist() if len(old.candles) else [None] * n
         columns[f"old_{name}"] = [value if there else None for value, there in zip(before, was_there, strict=True)]
     for name in _VALUES:
-        columns[f"new_{name}"] = getattr(candles, name)[either].tolist()
+        columns[f"new_{name}"] = getattr(new.candles, name)[either].tolist()
     insert_columns(connection, "candle_revisions", columns)
     connection.execute(
         "DELETE FROM candle_revisions WHERE id <= (SELECT max(id) FROM candle_revisions) - ?", (_REVISIONS_KEPT,)
     )
 
 
-def _given_up(connection: apsw.Connection, series: int, candles: Candles) -> npt.NDArray[np.int64]:
-    """Return the gaps in the range of `candles` that the frontier has passed, which it does once they are confirmed."""
-    rows = fetch(
-        connection,
-        "SELECT g.ts_ms FROM gaps g JOIN series s ON s.id = g.series_id"
-        " WHERE g.series_id = ? AND g.ts_ms BETWEEN ? AND ? AND g.ts_ms < s.frontier_ms",
-        (series, int(candles.ts[0]), int(candles.ts[-1])),
-    )
-    return np.array([row[0] for row in rows], dtype=np.int64)
+def _given_up(connection: apsw.Connection, new: Batch, late: BoolArray, series: Sequence[int]) -> BoolArray:
+    """Say which of the late candles fill a gap: the frontier has passed it, which it does once a gap is confirmed."""
+    result = np.zeros_like(late)
+    for i in np.unique(new.owner[late]).tolist():
+        mine = np.flatnonzero(late & (new.owner == i))
+        ts = new.candles.ts[mine]
+        rows = fetch(
+            connection,
+            "SELECT ts_ms FROM gaps WHERE series_id = ? AND ts_ms BETWEEN ? AND ?",
+            (series[i], int(ts[0]), int(ts[-1])),
+        )
+        result[mine] = np.isin(ts, np.array([row[0] for row in rows], dtype=np.int64))
+    return result
 
 
-def _write_rows(connection: apsw.Connection, series: int, candles: Candles, seen_ms: int, then: str = "") -> None:
-    n = len(candles)
-    columns: dict[str, list[Any]] = {"series_id": [series] * n, "ts_ms": candles.ts.tolist()}
+def _write_rows(
+    connection: apsw.Connection, series: Sequence[int], batch: Batch, which: BoolArray, seen_ms: int, then: str = ""
+) -> None:
+    n = int(which.sum())
+    if n == 0:
+        return
+    owner, candles = batch.owner[which], _take(batch.candles, which)
+    columns: dict[str, list[Any]] = {
+        "series_id": np.array(series, dtype=np.int64)[owner].tolist(),
+        "ts_ms": candles.ts.tolist(),
+    }
     columns |= {name: getattr(candles, name).tolist() for name in _VALUES}
     columns["first_seen_ms"] = [seen_ms] * n
     insert_columns(connection, "candle", columns, then)
 
 
-def _follow(
-    connection: apsw.Connection, series: int, timeframe: str, candles: Candles, touched: npt.NDArray[np.bool_]
-) -> None:
-    """Bring the blocks of the touched candles up to date: written where complete, dropped elsewhere."""
-    span = block_span(timeframe)
-    frontier = _frontier(connection, series)
-    for start in np.unique(candles.ts[touched] // span * span).tolist():
-        lo, hi = np.searchsorted(candles.ts, (start, start + span)).tolist()
-        whole = hi - lo == BLOCK_CANDLES
-        if whole and touched[lo:hi].all():
-            # Every row of the span was written just now, so none need be read back.
-            _write_block(connection, series, start, candles.slice(lo, hi))
-        elif whole or (frontier is not None and start + span <= frontier):
-            _write_block(connection, series, start, read_rows(connection, series, start, start + span))
-        else:
-            connection.execute("DELETE FROM candle_block WHERE series_id = ? AND start_ms = ?", (series, start))
-
-
-def _write_block(connection: apsw.Connection, series: int, start_ms: int, candles: Candles) -> None:
-    connection.execute(
-        "INSERT INTO candle_block (series_id, start_ms, n, data) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (series_id, start_ms) DO UPDATE SET n = excluded.n, data = excluded.data",
-        (series, start_ms, len(candles), encode(candles)),
-    )
-
-
-def missing_blocks(connection: apsw.Connection, key: SeriesKey, frontier_ms: int) -> list[int]:
-    """Return the starts of the blocks that a frontier completes and that are not there."""
-    series, span = series_id(connection, key), block_span(key[2])
-    if series is None:
-        return []
-    before = _frontier(connection, series)
-    if before is not None and floor_to(before, span) == floor_to(frontier_ms, span):
-        return []
-    oldest = fetch_value(connection, "SELECT min(ts_ms) FROM candle WHERE series_id = ?", (series,))
-    if oldest is None:
-        return []
-    first = floor_to(oldest if before is None else max(oldest, before), span)
-    there = fetch(
-        connection, "SELECT start_ms FROM candle_block WHERE series_id = ? AND start_ms >= ?", (series, first)
-    )
-    return sorted(set(range(first, floor_to(frontier_ms, span), span)) - {row[0] for row in there})
-
-
-def build_blocks(connection: apsw.Connection, key: SeriesKey, starts: Sequence[int]) -> None:
-    """Write the blocks with these starts from the rows; a span without candles gets none."""
-    series, span = open_series(connection, key), block_span(key[2])
-    for start in starts:
-        candles = read_rows(connection, series, start, start + span)
-        if len(candles):
-            _write_block(connection, series, start, candles)
+def _remember(recent: Recent, batch: Batch, touched: BoolArray, changed: BoolArray) -> None:
+    """Let memory follow what was written."""
+    bits, owner = candles_to_bits(_take(batch.candles, touched)), batch.owner[touched]
+    replaced = set(batch.owner[changed].tolist())
+    bounds = np.searchsorted(owner, np.arange(len(batch.keys) + 1)).tolist()
+    for i, (lo, hi) in enumerate(pairwise(bounds)):
+        if lo < hi:
+            recent.follow(batch.keys[i], bits[:, lo:hi], is_new=i not in replaced)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from core.schema import FloatArray, Instrument
 from core.store._frames import insert_columns
-from core.store._read_candles import SeriesKey
-from core.store._write_candles import open_series
+from core.store._read_candles import SeriesKey, open_series
+from core.store._recent import Recent
 
 __all__ = [
     "clear_symbol_off",
@@ -23,7 +23,7 @@ __all__ = [
     "put_gaps",
     "put_instruments",
     "put_quarantine",
-    "set_mark",
+    "set_marks",
     "set_symbol_off",
 ]
 
@@ -36,9 +36,10 @@ _MARKS = {
 }
 
 
-def set_mark(connection: apsw.Connection, name: str, key: SeriesKey, ms: int) -> None:
-    """Set frontier_ms, scanned_ms or checkpoint_ms of a series; the same value is not written again."""
-    connection.execute(_MARKS[name], (ms, open_series(connection, key)))
+def set_marks(connection: apsw.Connection, recent: Recent, name: str, marks: Sequence[tuple[SeriesKey, int]]) -> None:
+    """Set frontier_ms, scanned_ms or checkpoint_ms of series; the same value is not written again."""
+    recent.verify(connection)
+    connection.executemany(_MARKS[name], [(ms, recent.open_series(connection, key)) for key, ms in marks])
 
 
 def put_instruments(connection: apsw.Connection, instruments: Sequence[Instrument]) -> int:

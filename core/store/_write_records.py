@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 
 from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FrameSpec, conform
-from core.store._frames import fetch, frame_to_columns, insert_columns
+from core.store._frames import IN_LIST, fetch, frame_to_columns, insert_columns, listed, select, where
 from core.store._read_candles import SeriesKey
-from core.store._read_records import live_terms, live_terms_key
+from core.store._read_records import live_terms_key
 
 __all__ = [
+    "MOVED",
     "mark_outbox",
+    "move_trades",
     "note_live",
     "put_decisions",
     "put_events",
@@ -40,12 +42,17 @@ _OUTBOX_DEFAULTS: Mapping[str, Any] = {"signal_id": 0, "exit_policy": ""}
 _NEW_SIGNALS: FrameSpec = {name: dtype for name, dtype in SIGNALS.items() if name != "id"}
 # Whether a trade is taken is decided by the limits alone; playing it on must not undo that.
 _PLAYED = [name for name in TRADES if name not in ("signal_id", "exit_policy", "taken", "blocked_by")]
+MOVED = ("next_ms", "stop", "extreme", "mfe_pct", "mae_pct")
+"""What playing changes of a trade to which nothing happens."""
+
+# What every played minute moves is compared first: one difference is enough.
+_COMPARED = sorted(_PLAYED, key=lambda name: name != "next_ms")
 _FORWARD = (
     "ON CONFLICT (signal_id, exit_policy) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _PLAYED)
     + ", updated_ms = excluded.updated_ms"
     + " WHERE trades.status IN ('PENDING', 'OPEN') AND excluded.next_ms >= trades.next_ms AND ("
-    + " OR ".join(f"trades.{name} IS NOT excluded.{name}" for name in _PLAYED)
+    + " OR ".join(f"trades.{name} IS NOT excluded.{name}" for name in _COMPARED)
     + ")"
 )
 
@@ -91,6 +98,17 @@ def put_exit_policy(connection: apsw.Connection, exit_policy: str, name: str, pa
 def put_trades(connection: apsw.Connection, frame: pd.DataFrame) -> int:
     """Insert trades or move them forward; return how many rows were written."""
     return insert_columns(connection, "trades", frame_to_columns(conform(frame, TRADES)), _FORWARD)
+
+
+def move_trades(connection: apsw.Connection, frame: pd.DataFrame) -> None:
+    """Move on trades to which nothing happened."""
+    columns = [frame[name].tolist() for name in (*MOVED, "signal_id", "exit_policy")]
+    connection.executemany(
+        "UPDATE trades SET next_ms = ?1, stop = ?2, extreme = ?3, mfe_pct = ?4, mae_pct = ?5,"
+        " updated_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+        " WHERE signal_id = ?6 AND exit_policy = ?7 AND status IN ('PENDING', 'OPEN') AND next_ms < ?1",
+        zip(*columns, strict=True),
+    )
 
 
 def put_events(connection: apsw.Connection, frame: pd.DataFrame) -> int:
@@ -153,11 +171,15 @@ def put_job_run(
         )
 
 
-def note_live(connection: apsw.Connection, key: SeriesKey, from_ms: int, terms: str) -> None:
-    """Append a series' terms where they are other than the last ones."""
-    known = live_terms(connection, key)
-    if not known or known[-1][1] != terms:
-        set_meta(connection, live_terms_key(key), json.dumps([*known, (from_ms, terms)]))
+def note_live(connection: apsw.Connection, notes: Sequence[tuple[SeriesKey, int, str]]) -> None:
+    """Append the terms of series, each named once, where they are other than the last ones."""
+    names = [live_terms_key(key) for key, *_ in notes]
+    clause, values = where({"key " + IN_LIST: listed(names)})
+    known = dict(fetch(connection, select({"key": "str", "value": "str"}, "meta" + clause), values))
+    for name, (_, from_ms, terms) in zip(names, notes, strict=True):
+        before = json.loads(known.get(name, "[]"))
+        if not before or before[-1][1] != terms:
+            set_meta(connection, name, json.dumps([*before, (from_ms, terms)]))
 
 
 def set_meta(connection: apsw.Connection, key: str, value: str) -> None:

@@ -15,7 +15,7 @@ import struct
 
 import numpy as np
 
-from core.schema import Candles, FloatArray, IntArray
+from core.schema import Candles, IntArray
 
 __all__ = ["BLOCK_CANDLES", "BlockError", "decode_into", "encode"]
 
@@ -25,6 +25,8 @@ _HEADER = struct.Struct("<2sBBIqqq")
 _MARK = b"CB"
 _VERSION = 1
 _REGULAR_TS, _NO_TAKER, _SAME_MINUTES = 1, 2, 4
+_PLACES = np.arange(BLOCK_CANDLES)
+_NAN = np.float64(np.nan).view(np.int64)
 _PRICES = ("open", "high", "low", "close", "volume")
 
 
@@ -52,15 +54,16 @@ def encode(candles: Candles) -> bytes:
     return b"".join(parts)
 
 
-def decode_into(data: bytes, columns: tuple[IntArray | FloatArray, ...], at: int) -> int:
-    """Write a block's candles into preallocated columns.
+def decode_into(data: bytes, table: IntArray, at: int) -> int:
+    """Write a block's candles into a preallocated table.
 
     Parameters
     ----------
     data : bytes
         A block.
-    columns : tuple of arrays
-        ts, open, high, low, close, volume, taker_volume, n_minutes.
+    table : int64 array, shape (8, m)
+        The bits of ts, open, high, low, close, volume, taker_volume and n_minutes, a row each: a float is
+        carried as the integer of the same eight bytes, so that neighbouring columns are copied at once.
     at : int
         Position of the block's first candle.
 
@@ -78,20 +81,17 @@ def decode_into(data: bytes, columns: tuple[IntArray | FloatArray, ...], at: int
         raise BlockError("not a block of candles of this version")
     header: tuple[bytes, int, int, int, int, int, int] = _HEADER.unpack_from(data)
     _, _, flags, n, first, step, minutes = header
-    stored = 8 - (flags & _REGULAR_TS > 0) - (flags & _NO_TAKER > 0) - (flags & _SAME_MINUTES > 0)
+    begin, end = (1 if flags & _REGULAR_TS else 0), (6 if flags & _NO_TAKER else 7)
+    stored = end - begin + (0 if flags & _SAME_MINUTES else 1)
     if len(data) != _HEADER.size + 8 * n * stored:
         raise BlockError(f"block of {n} candles has {len(data)} bytes")
-    place, end = _HEADER.size, at + n
-    known = {0: flags & _REGULAR_TS, 6: flags & _NO_TAKER, 7: flags & _SAME_MINUTES}
-    for i, column in enumerate(columns):
-        if known.get(i):
-            continue
-        column[at:end] = np.frombuffer(data, "<i8" if i in (0, 7) else "<f8", n, place)
-        place += 8 * n
+    columns = np.frombuffer(data, "<i8", offset=_HEADER.size).reshape(stored, n)
+    place = slice(at, at + n)
+    table[begin:end, place] = columns[: end - begin]
     if flags & _REGULAR_TS:
-        columns[0][at:end] = first + step * np.arange(n)
+        np.multiply(_PLACES[:n], step, out=table[0, place])
+        table[0, place] += first
     if flags & _NO_TAKER:
-        columns[6][at:end] = np.nan
-    if flags & _SAME_MINUTES:
-        columns[7][at:end] = minutes
-    return end
+        table[6, place] = _NAN
+    table[7, place] = minutes if flags & _SAME_MINUTES else columns[-1]
+    return at + n

@@ -6,26 +6,24 @@ holds back a writer; nothing can be changed through it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 
-import apsw
 import pandas as pd
 
-from core.schema import Candles, FloatArray, Instrument, IntArray
+from core.schema import Instrument, IntArray
 from core.store import _read_candles as candle_questions
 from core.store import _read_records as questions
 from core.store._frames import fetch
 from core.store._read_account import account_rows
+from core.store._read_learning import LearningReader
+from core.store._read_models import ModelReader
+from core.store._read_series import Marks, SeriesReader
 from core.store._summary import Summary, summarise
-from core.store.connection import open_reader, translated
-from core.store.migrations import SCHEMA_VERSION
 
-__all__ = ["Reader", "Summary"]
+__all__ = ["Marks", "Reader", "Summary"]
 
 
-class Reader:
+class Reader(SeriesReader, LearningReader, ModelReader):
     """Ask the database, never change it.
 
     Parameters
@@ -41,6 +39,7 @@ class Reader:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from core.store.migrations import migrate
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "ohlcv.db"
@@ -48,38 +47,6 @@ class Reader:
     ...     len(Reader(path).candles("bitget", "BTC/USDT:USDT", "1m"))
     0
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._shared: apsw.Connection | None = None
-
-    @classmethod
-    def over(cls, connection: apsw.Connection, path: Path) -> Reader:
-        """Return a reader that asks through a writer's connection and so sees its open transaction."""
-        reader = cls(path)
-        reader._shared = connection
-        return reader
-
-    @contextmanager
-    def _connection(self) -> Iterator[apsw.Connection]:
-        if self._shared is not None:
-            with translated(self.path), _snapshot(self._shared):
-                yield self._shared
-        else:
-            with open_reader(self.path, SCHEMA_VERSION) as connection:
-                yield connection
-
-    def candles(
-        self, exchange: str, symbol: str, timeframe: str, start_ms: int | None = None, end_ms: int | None = None
-    ) -> Candles:
-        """Return stored candles with ``start_ms <= ts < end_ms``, oldest first, as read-only arrays."""
-        with self._connection() as connection:
-            return candle_questions.read_candles(connection, (exchange, symbol, timeframe), start_ms, end_ms)
-
-    def last_candles(self, exchange: str, symbol: str, timeframe: str, n: int, end_ms: int | None = None) -> Candles:
-        """Return the last `n` stored candles with ``ts < end_ms``, oldest first."""
-        with self._connection() as connection:
-            return candle_questions.last_candles(connection, (exchange, symbol, timeframe), n, end_ms)
 
     def frontier(self, exchange: str, symbol: str, timeframe: str) -> int | None:
         """Return the time before which a series is complete; None where it was never set."""
@@ -123,11 +90,6 @@ class Reader:
         next_try_ms."""
         with self._connection() as connection:
             return questions.gaps(connection, (exchange, symbol, timeframe), state)
-
-    def funding(self, exchange: str, symbol: str, start_ms: int | None = None, end_ms: int | None = None) -> FloatArray:
-        """Return settlements with ``start_ms <= time < end_ms``: float64 (n, 2), time in ms and rate as a fraction."""
-        with self._connection() as connection:
-            return questions.funding(connection, exchange, symbol, start_ms, end_ms)
 
     def signals(
         self,
@@ -294,16 +256,3 @@ class Reader:
         """Return sizes, rows by table, and for each series its range, blocks and gaps."""
         with self._connection() as connection:
             return summarise(connection, self.path)
-
-
-@contextmanager
-def _snapshot(connection: apsw.Connection) -> Iterator[None]:
-    """Make several statements see one state, inside a writer's transaction or between two."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")

@@ -6,33 +6,27 @@ own, several when there are more than `MAX_TRANSACTION_ROWS`. One writer a proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
-from core.schema import Candles, FloatArray, Instrument
+from core.schema import FloatArray, Instrument
 from core.store import _maintain as upkeep
-from core.store import _write_candles as candle_writes
 from core.store import _write_market as market_writes
 from core.store import _write_records as writes
 from core.store._maintain import CheckpointReport
-from core.store._transaction import Transaction
 from core.store._write_candles import PutReport
-from core.store.blocks import BLOCK_CANDLES
-from core.store.connection import MAX_TRANSACTION_ROWS, open_writer, translated
-from core.store.migrations import SCHEMA_VERSION, migrate_connection
-from core.store.reader import Reader
-
-_Result = TypeVar("_Result")
+from core.store._write_learning import LearningWriter
+from core.store._write_models import ModelWriter
+from core.store._write_series import SeriesWriter
+from core.store.connection import translated
 
 __all__ = ["CheckpointReport", "PutReport", "Writer"]
 
 
-class Writer:
+class Writer(SeriesWriter, LearningWriter, ModelWriter):
     """Open the database for writing, bring it to the newest schema, and change it.
 
     Parameters
@@ -57,112 +51,10 @@ class Writer:
     60000
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection = open_writer(path, SCHEMA_VERSION)
-        try:
-            with translated(path):
-                migrate_connection(self._connection, path)
-        except BaseException:
-            self._connection.close()
-            raise
-        self._transaction = Transaction(self._connection, path)
-        self.reader = Reader.over(self._connection, path)
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; an open transaction is rolled back."""
-        self._connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make everything inside happen whole or not at all; may be nested, the outermost decides.
-
-        Raises
-        ------
-        StoreError
-            A part failed inside and its error was swallowed: nothing was written.
-        """
-        with translated(self.path), self._transaction.begin():
-            yield
-
-    def _in_parts(self, frame: pd.DataFrame, write: Callable[[pd.DataFrame], _Result]) -> list[_Result]:
-        """Write a frame piece by piece: each a transaction of bounded size, unless one is open to join."""
-        results = []
-        for lo in range(0, max(1, len(frame)), MAX_TRANSACTION_ROWS):
-            with self.transaction():
-                results.append(write(frame.iloc[lo : lo + MAX_TRANSACTION_ROWS]))
-        return results
-
     def put_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Insert or replace what the exchange says about symbols."""
         with self.transaction():
             market_writes.put_instruments(self._connection, instruments)
-
-    def put_candles(self, exchange: str, symbol: str, timeframe: str, candles: Candles, seen_ms: int) -> PutReport:
-        """Store closed candles: new ones inserted, different ones replaced and recorded, equal ones left alone.
-
-        Parameters
-        ----------
-        exchange, symbol, timeframe : str
-            The series; made when new.
-        candles : Candles
-            Of that timeframe, closed and clean.
-        seen_ms : int
-            When they were received; kept of the first time.
-
-        Returns
-        -------
-        PutReport
-            How many were new, different and equal, and from where derived candles are to be made again.
-
-        Raises
-        ------
-        StoreError
-            Times off the grid or out of order, or numbers that are not finite.
-        """
-        key = (exchange, symbol, timeframe)
-        candle_writes.validate(key, candles)
-        reports = []
-        for part in candle_writes.chunks(candles, timeframe, MAX_TRANSACTION_ROWS):
-            with self.transaction():
-                reports.append(candle_writes.put_candles(self._connection, key, part, seen_ms))
-        return PutReport.total(reports)
-
-    def set_frontier(self, exchange: str, symbol: str, timeframe: str, frontier_ms: int) -> None:
-        """Say that every candle before `frontier_ms` is stored or a confirmed gap; completes blocks."""
-        key = (exchange, symbol, timeframe)
-        with translated(self.path):
-            starts = candle_writes.missing_blocks(self._connection, key, frontier_ms)
-        step = MAX_TRANSACTION_ROWS // BLOCK_CANDLES
-        for lo in range(0, len(starts), step):
-            with self.transaction():
-                candle_writes.build_blocks(self._connection, key, starts[lo : lo + step])
-        self._mark("frontier_ms", key, frontier_ms)
-
-    def set_scanned(self, exchange: str, symbol: str, timeframe: str, scanned_ms: int) -> None:
-        """Say that every close up to `scanned_ms` was scanned."""
-        self._mark("scanned_ms", (exchange, symbol, timeframe), scanned_ms)
-
-    def note_live(self, exchange: str, symbol: str, timeframe: str, from_ms: int, terms: str) -> None:
-        """Say that closes after `from_ms` are decided live, and under which terms; terms that go on are noted once."""
-        with self.transaction():
-            writes.note_live(self._connection, (exchange, symbol, timeframe), from_ms, terms)
-
-    def set_checkpoint(self, exchange: str, symbol: str, timeframe: str, checkpoint_ms: int) -> None:
-        """Say that the market was asked about everything before `checkpoint_ms`, and answered."""
-        self._mark("checkpoint_ms", (exchange, symbol, timeframe), checkpoint_ms)
-
-    def _mark(self, name: str, key: tuple[str, str, str], ms: int) -> None:
-        with self.transaction():
-            market_writes.set_mark(self._connection, name, key, ms)
 
     def put_gaps(self, exchange: str, symbol: str, timeframe: str, frame: pd.DataFrame) -> None:
         """Insert or replace missing minutes: ts_ms, state (open, confirmed, filled), first_missed_ms, tries,
@@ -179,6 +71,7 @@ class Writer:
         """Insert or replace settlements, shape (n, 2): time in ms and rate as a fraction."""
         with self.transaction():
             market_writes.put_funding(self._connection, exchange, symbol, rows)
+            self._recent.forget_funding(exchange, symbol)
 
     def put_signals(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Insert signals whose key is new; those there stay as they are.
@@ -213,6 +106,14 @@ class Writer:
         taken and blocked_by are left alone too: `set_taken` alone changes them.
         """
         return sum(self._in_parts(frame, lambda part: writes.put_trades(self._connection, part)))
+
+    def move_trades(self, frame: pd.DataFrame) -> None:
+        """Move stored trades forward to which nothing happened, in fewer words than `put_trades`.
+
+        Of the columns of `schema.TRADES` only next_ms, stop, extreme, mfe_pct and mae_pct are written: without an
+        event no other one changes. A row is left alone as `put_trades` would leave it.
+        """
+        self._in_parts(frame, lambda part: writes.move_trades(self._connection, part))
 
     def put_events(self, frame: pd.DataFrame) -> None:
         """Insert events of trades, columns `schema.TRADE_EVENTS`; existing ones stay as they are."""

@@ -14,6 +14,7 @@ from core.execution.costs import CostModel
 from core.execution.runs import Run
 from core.ports import ExitPlan
 from core.schema import TRADE_EVENTS, TRADES, Candles, conform
+from core.store._write_records import MOVED
 from tests.unit.execution.playing import FREE
 from tests.unit.execution.worlds import COSTS, World, take, world
 
@@ -52,6 +53,20 @@ def test_slices_with_the_state_stored_between_give_the_one_shot_trade(seed: int,
 
     same(trades, whole)
     same(by_trade(pd.concat(parts)), whole_events)
+
+
+def test_a_trade_without_an_event_changes_in_nothing_but_how_far_it_has_come() -> None:
+    w = world(160, n=400, minutes=120)
+    trades = w.begin()
+    quiet = 0
+    for cut in range(int(w.candles.ts[0]) + MINUTE_MS, w.end_ms + MINUTE_MS, MINUTE_MS):
+        after, events = w.play(trades, cut)
+        silent = ~after["signal_id"].isin(events["signal_id"]).to_numpy()
+        rest = [name for name in TRADES if name not in MOVED]
+        same(after.loc[silent, rest], trades.loc[silent, rest])
+        quiet += int((after["next_ms"] > trades["next_ms"])[silent].sum())
+        trades = after
+    assert quiet > 1_000
 
 
 def test_one_minute_at_a_time_is_the_one_shot_trade_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from numba.core.registry import CPUDispatcher
 
 from core.clock import MINUTE_MS, timeframe_ms
-from core.execution import book, kernel
+from core.execution import book, codes, kernel
 from core.execution.costs import CostModel
 from core.execution.runs import Run
 from tests.unit.execution.oracle import Costs, Oracle, Plan
@@ -86,16 +87,18 @@ def test_the_random_worlds_hold_every_outcome() -> None:
         trades, events = w.play(w.begin(), w.end_ms, delisted=seed % 4 == 3)
         outcomes |= set(trades["status"]) | set(events["kind"])
         ambiguous += int(trades["ambiguous"].sum())
-    assert outcomes >= set(kernel.STATUSES[2:]) | set(kernel.KINDS[1:])
+    assert outcomes >= set(codes.STATUSES[2:]) | set(codes.KINDS[1:])
     assert ambiguous >= 40
 
 
 def uncompiled(module: types.ModuleType) -> dict[str, Any]:
-    """Return the module's names with every compiled function replaced by its Python text."""
+    """Return the module's names with every compiled function, wherever it stands, replaced by its Python text."""
     names = dict(vars(module))
     for name, value in vars(module).items():
         if isinstance(value, CPUDispatcher):
-            names[name] = types.FunctionType(value.py_func.__code__, names, name)
+            here = value.py_func.__module__ == module.__name__
+            there = names if here else uncompiled(sys.modules[value.py_func.__module__])
+            names[name] = types.FunctionType(value.py_func.__code__, there, name)
     return names
 
 

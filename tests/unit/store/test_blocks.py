@@ -22,9 +22,9 @@ DAY_MS = BLOCK_CANDLES * MINUTE_MS
 
 
 def decoded(data: bytes, n: int) -> Candles:
-    columns = tuple(np.zeros(n, dtype=getattr(walk(1), name).dtype) for name in COLUMNS)
-    assert decode_into(data, columns, 0) == n
-    return Candles.of(*columns)
+    table = np.zeros((len(COLUMNS), n), dtype=np.int64)
+    assert decode_into(data, table, 0) == n
+    return Candles.of(*(row.view(getattr(walk(1), name).dtype) for name, row in zip(COLUMNS, table, strict=True)))
 
 
 def with_minutes(candles: Candles, minutes: Any) -> Candles:

@@ -11,26 +11,33 @@ from core.errors import StoreError
 from core.store.migrations import MIGRATIONS, SCHEMA_VERSION, Migration, migrate
 from core.store.reader import Reader
 from core.store.writer import Writer
-from tests.unit.store.samples import BTC, START_MS, walk
+from tests.unit.store.samples import BTC, START_MS, decisions, same, signals, trades, walk
 
 TABLES = {
     "candle",
     "candle_block",
     "candle_revisions",
     "decisions",
+    "drift",
     "exit_policies",
+    "feature_sets",
+    "features",
     "funding_rates",
     "gaps",
     "instruments",
     "job_runs",
     "meta",
     "migrations",
+    "models",
     "outbox",
+    "predictions",
     "quarantine",
+    "reigns",
     "series",
     "signals",
     "symbols_off",
     "sync_checkpoint",
+    "thresholds",
     "trade_events",
     "trades",
 }
@@ -47,6 +54,9 @@ def break_half_way(connection: apsw.Connection) -> None:
 
 NEXT = (*MIGRATIONS, Migration("an extra table", add_a_table))
 BROKEN = (*MIGRATIONS, Migration("broken", break_half_way))
+
+
+ADDED_BY_2 = {"drift", "feature_sets", "features", "models", "predictions", "reigns", "thresholds"}
 
 
 def tables(path: Path) -> set[str]:
@@ -87,16 +97,16 @@ def test_a_dry_run_lists_the_steps_and_makes_no_file(path: Path) -> None:
     report = migrate(path, dry_run=True)
     assert report.steps == tuple(step.name for step in MIGRATIONS)
     assert not path.exists()
-    assert "would migrate from schema 0 to 1" in str(report)
+    assert "would migrate from schema 0 to 2" in str(report)
 
 
 def test_a_dry_run_leaves_an_older_database_as_it_is(path: Path) -> None:
     migrate(path)
     report = migrate(path, dry_run=True, steps=NEXT)
     assert report.steps == ("an extra table",)
-    assert report.backup == path.with_name("ohlcv.db.bak-v1")
+    assert report.backup == path.with_name("ohlcv.db.bak-v2")
     assert not report.backup.exists()
-    assert version(path) == 1
+    assert version(path) == 2
 
 
 def test_a_database_with_contents_is_copied_before_its_next_step(path: Path) -> None:
@@ -104,7 +114,7 @@ def test_a_database_with_contents_is_copied_before_its_next_step(path: Path) -> 
         writer.put_candles(*BTC, walk(2_000), START_MS)
     report = migrate(path, steps=NEXT)
     assert report.backup is not None
-    assert (version(report.backup), version(path)) == (1, 2)
+    assert (version(report.backup), version(path)) == (2, 3)
     assert len(Reader(report.backup).candles(*BTC)) == 2_000
     assert "extra" in tables(path)
     assert "extra" not in tables(report.backup)
@@ -115,7 +125,7 @@ def test_each_step_is_recorded_with_its_time(path: Path) -> None:
     connection = apsw.Connection(str(path))
     rows = list(connection.execute("SELECT version, name, applied_ms FROM migrations ORDER BY version"))
     connection.close()
-    assert [row[:2] for row in rows] == [(1, MIGRATIONS[0].name), (2, "an extra table")]
+    assert [row[:2] for row in rows] == [(1, MIGRATIONS[0].name), (2, MIGRATIONS[1].name), (3, "an extra table")]
     assert all(row[2] > START_MS for row in rows)
 
 
@@ -123,9 +133,9 @@ def test_a_step_that_fails_leaves_the_schema_before_it(path: Path) -> None:
     migrate(path)
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(path, steps=BROKEN)
-    assert version(path) == 1
+    assert version(path) == 2
     assert tables(path) == TABLES
-    assert migrate(path, steps=NEXT).to_version == 2
+    assert migrate(path, steps=NEXT).to_version == 3
 
 
 def test_a_database_of_a_later_program_is_left_alone(path: Path) -> None:
@@ -133,11 +143,81 @@ def test_a_database_of_a_later_program_is_left_alone(path: Path) -> None:
     for action in (lambda: migrate(path), lambda: migrate(path, dry_run=True), lambda: Writer(path)):
         with pytest.raises(StoreError, match="newer than this program"):
             action()
-    assert version(path) == 2
+    assert version(path) == 3
 
 
-def test_a_reader_says_how_to_migrate_an_older_database(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate(path)
-    monkeypatch.setattr("core.store.reader.SCHEMA_VERSION", 2)
+def test_a_reader_says_how_to_migrate_an_older_database(path: Path) -> None:
+    migrate(path, steps=MIGRATIONS[:1])
     with pytest.raises(StoreError, match=r"schema 1, expected 2.*python init_db\.py"):
         Reader(path).series()
+
+
+@pytest.fixture
+def first_version(path: Path) -> Path:
+    """A database as the first version of the program left it, with something of everything."""
+    with Writer(path) as writer:
+        writer.put_candles(*BTC, walk(2_000), START_MS)
+        writer.put_signals(signals({"origin": "live"}, {"origin": "retro"}))
+        writer.put_decisions(decisions({"signal_id": 1}, {"signal_id": 2}))
+        writer.put_trades(trades({"signal_id": 1, "status": "CLOSED", "known_ms": START_MS}))
+    old = path.with_name("old.db")
+    migrate(old, steps=MIGRATIONS[:1])
+    connection = apsw.Connection(str(old))
+    connection.execute("ATTACH ? AS new", (str(path),))
+    for table in sorted(TABLES - ADDED_BY_2 - {"migrations"}):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+    connection.close()
+    return old
+
+
+def records(reader: Reader) -> list[list[object]]:
+    return [frame.astype("str").values.tolist() for frame in (reader.signals(), reader.decisions(), reader.trades())]
+
+
+def test_a_database_of_the_first_version_keeps_what_it_holds(first_version: Path, path: Path) -> None:
+    assert tables(first_version) == TABLES - ADDED_BY_2
+    report = migrate(first_version)
+    assert (report.from_version, report.to_version) == (1, 2)
+    assert report.backup == first_version.with_name("old.db.bak-v1")
+    assert tables(first_version) == TABLES
+    assert tables(report.backup) == TABLES - ADDED_BY_2
+    before, after = Reader(path), Reader(first_version)
+    assert same(after.candles(*BTC), before.candles(*BTC))
+    assert records(after) == records(before)
+    assert after.integrity() == []
+    assert after.reigns().empty
+
+
+def test_a_dry_run_on_the_first_version_says_what_is_to_come_and_does_nothing(first_version: Path) -> None:
+    content = first_version.read_bytes()
+    report = migrate(first_version, dry_run=True)
+    assert report.steps == (MIGRATIONS[1].name,)
+    assert "would migrate from schema 1 to 2" in str(report)
+    assert first_version.read_bytes() == content
+    assert not first_version.with_name("old.db.bak-v1").exists()
+
+
+def test_a_writer_brings_the_first_version_up_to_date_and_goes_on(first_version: Path) -> None:
+    with Writer(first_version) as writer:
+        writer.put_feature_set("fs-1", ["a"])
+        writer.put_thresholds(START_MS, "{}", "{}", "user")
+    assert version(first_version) == 2
+    assert version(first_version.with_name("old.db.bak-v1")) == 1
+
+
+def test_a_second_step_that_fails_leaves_the_first_version_whole(first_version: Path) -> None:
+    with pytest.raises(RuntimeError, match="power cut"):
+        migrate(first_version, steps=(MIGRATIONS[0], Migration("broken", break_half_way)))
+    assert (version(first_version), tables(first_version)) == (1, TABLES - ADDED_BY_2)
+    assert migrate(first_version).to_version == 2
+
+
+def test_both_ways_to_this_schema_end_at_the_same_one(first_version: Path, path: Path) -> None:
+    def schema(of: Path) -> list[object]:
+        connection = apsw.Connection(str(of))
+        found = list(connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"))
+        connection.close()
+        return found
+
+    migrate(first_version)
+    assert schema(first_version) == schema(path)
