@@ -19,9 +19,11 @@ __all__ = [
     "Estimator",
     "ExitPlan",
     "ExitPolicy",
+    "ExplainingSetup",
     "FittedEstimator",
     "Market",
     "Message",
+    "NoCandidate",
     "Notifier",
     "Sample",
     "Scores",
@@ -171,6 +173,54 @@ class Setup(Protocol):
 
     def params(self) -> dict[str, Any]:
         """Return the parameters that fix its plans, as plain JSON values."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoCandidate:
+    """Something a setup has its eye on that is no candidate at a close, and what it lacks.
+
+    Parameters
+    ----------
+    what : str
+        It, in words, such as ``up leg from 100 (2024-01-01 10:00) to 110 (2024-01-01 14:00)``.
+    direction : str
+        ``long`` or ``short``; ``""`` where there is nothing yet that could have one.
+    anchor_a_ms, anchor_b_ms : int
+        What would identify its candidate, see `schema.CANDIDATES`; 0 where there is nothing yet.
+    lacks : tuple of str
+        Each condition that is not met, with the measured value and what was needed; at least one.
+    """
+
+    what: str
+    direction: str
+    anchor_a_ms: int
+    anchor_b_ms: int
+    lacks: tuple[str, ...]
+
+
+@runtime_checkable
+class ExplainingSetup(Protocol):
+    """A setup that can also say why it proposes nothing; a setup need not be one."""
+
+    def why_not(self, candles: Candles, instrument: Instrument, timeframe: str, at: int) -> list[NoCandidate]:
+        """Return what is no candidate at the close of candle `at`.
+
+        Parameters
+        ----------
+        candles : Candles
+            Closed candles of the timeframe; `warmup` of them (or all there are) precede `at`. Later ones are not
+            looked at.
+        instrument : Instrument
+        timeframe : str
+        at : int
+            Position of the candle whose close is asked about.
+
+        Returns
+        -------
+        list of NoCandidate
+            Empty only where all there is became candidates at this close; what became one is never among them.
+        """
         ...
 
 

@@ -29,6 +29,7 @@ from core.results._phrases import (
     stamp,
     to_plain,
 )
+from core.results._plan import level_lines, size_line, validity_line
 from core.results.words import in_r, in_signed_percent
 
 __all__ = [
@@ -78,7 +79,7 @@ def event_known_ms(event: Row) -> int:
     return int(event["ts_ms"]) + (0 if event["kind"] == "EXPIRED" else MINUTE_MS)
 
 
-def signal_words(signal: Row, moment: Moment, quote: Quote | None = None) -> str:
+def signal_words(signal: Row, moment: Moment, quote: Quote | None = None, judged: Sequence[str] = ()) -> str:
     """Announce a signal.
 
     Parameters
@@ -88,6 +89,8 @@ def signal_words(signal: Row, moment: Moment, quote: Quote | None = None) -> str
     moment : Moment
     quote : Quote, optional
         The newest price, for the distance to the entry.
+    judged : sequence of str
+        What stands behind the verdict, HTML, a line each: the threshold and the evidence (`why.judged_lines`).
 
     Returns
     -------
@@ -98,17 +101,12 @@ def signal_words(signal: Row, moment: Moment, quote: Quote | None = None) -> str
         f"{stamp(moment)}<b>{name(signal)}</b>",
         *late_line(int(signal["decided_ms"]), moment),
         _verdict(signal),
+        *judged,
         "",
-        f"Entry: {code(signal['entry'])} ({escaped(signal['order_type'])})",
-        f"Stop: {code(signal['sl'])} ({_move_pct(signal, 'sl')})",
-        *(
-            f"{label}: {code(signal[column])} ({_move_pct(signal, column)}, R:R {_reward(signal, column):.2f})"
-            for label, column in (("TP1", "tp1"), ("TP2", "tp2"))
-            if math.isfinite(signal[column])
-        ),
+        *level_lines(signal),
         "",
-        _size(signal),
-        _validity(signal, moment),
+        size_line(signal),
+        validity_line(signal, moment),
         *([_price_now(signal, quote, moment)] if quote else []),
         f"Rule's opinion: {signal['confidence']:.2f} of 1 (not a probability)",
         "",
@@ -221,36 +219,8 @@ def _verdict(signal: Row) -> str:
     return ", ".join(part for part in (f"{signal['verdict']}{reason}", *numbers) if part)
 
 
-def _size(signal: Row) -> str:
-    notional = float(signal["position_notional"])
-    if notional <= 0:
-        return "Size: below the exchange's minimum order"
-    quote = quote_currency(signal)
-    risked = notional * abs(signal["entry"] - signal["sl"]) / signal["entry"]
-    return (
-        f"Size: {notional:.2f} {quote} notional, leverage {decimal(signal['leverage'])}x, "
-        f"risk {risked:.2f} {quote} ({decimal(signal['risk_pct'], 4)} % of capital)"
-    )
-
-
-def _validity(signal: Row, moment: Moment) -> str:
-    until_ms = int(signal["valid_until_ms"])
-    until = format_ms(until_ms, moment.zone)
-    if until_ms <= moment.now_ms:
-        return f"Was valid until {until}: do not place it any more"
-    return f"Valid until {until} ({format_duration(until_ms - moment.now_ms)} left)"
-
-
 def _price_now(signal: Row, quote: Quote, moment: Moment) -> str:
     off_pct = 100 * (quote.price / signal["entry"] - 1)
     side = f"{abs(off_pct):.2f} % {'above' if off_pct > 0 else 'below'} the entry"
     distance = side if round(abs(off_pct), 2) else "at the entry"
     return f"Price now: {code(quote.price)}, {distance} ({format_ms(quote.at_ms, moment.zone)})"
-
-
-def _reward(signal: Row, column: str) -> float:
-    return float(abs(signal[column] - signal["entry"]) / abs(signal["entry"] - signal["sl"]))
-
-
-def _move_pct(signal: Row, column: str) -> str:
-    return in_signed_percent(100 * (signal[column] / signal["entry"] - 1))

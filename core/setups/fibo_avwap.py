@@ -16,23 +16,17 @@ import pandas as pd
 
 from core.clock import timeframe_ms
 from core.execution.costs import CostModel
-from core.indicators.fibo import PullbackRules, Pullbacks, find_pullbacks
+from core.indicators.fibo import PullbackRules, Pullbacks, find_pullbacks, newest_legs
 from core.indicators.legs import LegRules, Prices
 from core.indicators.regime import PERIOD as REGIME_PERIOD
 from core.indicators.regime import WARMUP as REGIME_WARMUP
 from core.indicators.regime import regime_at, wilder_adx
 from core.indicators.swings import swing_pivots
 from core.indicators.volatility import WILDER_MEMORY, wilder_atr
-from core.schema import CANDIDATES, Candles, FloatArray, Instrument, empty_frame, frame_of
-from core.setups._base import (
-    date_texts,
-    price_text,
-    require_choice,
-    require_flag,
-    require_number,
-    require_whole,
-    stored_digits,
-)
+from core.ports import NoCandidate
+from core.schema import CANDIDATES, Candles, FloatArray, Instrument, IntArray, empty_frame, frame_of
+from core.setups._base import require_choice, require_flag, require_number, require_whole, stored_digits
+from core.setups._fibo_words import lacks, leg_text, nothing_yet, rationales
 
 __all__ = ["FiboAvwap"]
 
@@ -41,13 +35,10 @@ STOP_BUFFER = 0.5  # of atr_mult_sl ATRs: how far beyond its level the stop lies
 NO_CONFLUENCE_ATR = 3.0  # distance of the entry from the AVWAP at which they have nothing to do with each other
 SHOWN_RETRACEMENTS = (0.0, 0.236, 0.382, 0.5, 0.618, DEEP_RETRACEMENT, 1.0)
 
-# What a plan's JSON calls its leg and measures, and what the words tell.
+# What a plan's JSON calls its leg and measures.
 _LEG = {"a_ms": "anchor_a_ms", "a_price": "a_price", "b_ms": "anchor_b_ms", "b_price": "b_price"}
 _MEASURES = {"avwap": "avwap", "avwap_distance_atr": "distance_atr", "rr1": "rr1", "rr2": "rr2"}
 _MEASURES |= {"tp1_net_pct": "net_pct"}
-_PRICES = ("a_price", "b_price", "entry", "sl", "tp1", "tp2", "avwap")
-_FIGURES = ("distance_atr", "leaning", "rr1", "rr2", "net_pct", "fees_pct")
-_WAYS = {1.0: "trends this way", -1.0: "trends the other way", 0.0: "trends without direction"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,11 +175,34 @@ class FiboAvwap:
             return empty_frame(CANDIDATES)
         return self._candidates(candles, atr[found.t], found, timeframe)
 
+    def why_not(self, candles: Candles, instrument: Instrument, timeframe: str, at: int) -> list[NoCandidate]:
+        """Return the legs that are no candidates at the close of candle `at`, see `core.ports.ExplainingSetup`."""
+        seen = candles.slice(0, at + 1)
+        atr = wilder_atr(seen.high, seen.low, seen.close, self.atr_period)
+        asked = self._asked(seen, atr, math.nan if instrument.tick is None else instrument.tick)
+        legs = newest_legs(*asked)
+        if not legs:
+            return [NoCandidate("no leg", "", 0, 0, (nothing_yet(len(seen), self.piv_window),))]
+        found = []
+        for leg in legs:
+            (net_pct,) = self._tp1_net_pct(*(np.array([value]) for value in (leg.side, leg.entry, leg.tp1)))
+            why = lacks(leg, seen, timeframe, atr, *asked[-2:], (float(net_pct), self.min_tp_net_pct))
+            if why:
+                direction, ends = "long" if leg.side > 0 else "short", (int(seen.ts[leg.a]), int(seen.ts[leg.b]))
+                found.append(NoCandidate(leg_text(leg, seen), direction, *ends, tuple(why)))
+        return found
+
     @property
     def _stop_level(self) -> float:
         return 1.0 if self.stop_at == "swing" else DEEP_RETRACEMENT
 
     def _pullbacks(self, candles: Candles, atr: FloatArray, tick: float, first: int) -> Pullbacks:
+        return find_pullbacks(*self._asked(candles, atr, tick), first)
+
+    def _asked(
+        self, candles: Candles, atr: FloatArray, tick: float
+    ) -> tuple[Prices, IntArray, IntArray, LegRules, PullbackRules]:
+        """Return what the kernel is asked with."""
         pivots, sides = swing_pivots(candles.high, candles.low, self.piv_window)
         leg_rules = LegRules(
             self.anchors_to_consider, self.min_leg_atr, self.entry_level, self.tp1_ext, self.tp2_ext, tick
@@ -203,16 +217,15 @@ class FiboAvwap:
             use_avwap=self.use_avwap,
         )
         prices = Prices(candles.high, candles.low, candles.close, candles.volume, atr)
-        return find_pullbacks(prices, pivots, sides, leg_rules, rules, first)
+        return prices, pivots, sides, leg_rules, rules
 
     def _affordable(self, found: Pullbacks) -> Pullbacks:
         # Entry and target of a leg never change, so asking once, after the scan, is asking at every close.
-        worth = self._tp1_net_pct(found) >= self.min_tp_net_pct
+        worth = self._tp1_net_pct(found.side, found.entry, found.tp1) >= self.min_tp_net_pct
         return found.where(worth)
 
-    def _tp1_net_pct(self, found: Pullbacks) -> FloatArray:
-        gain_pct = 100.0 * found.side * (found.tp1 - found.entry) / found.entry
-        net_pct: FloatArray = gain_pct - self.costs.resting_round_trip_pct(found.entry, found.tp1)
+    def _tp1_net_pct(self, side: IntArray, entry: FloatArray, tp1: FloatArray) -> FloatArray:
+        net_pct: FloatArray = 100.0 * side * (tp1 - entry) / entry - self.costs.resting_round_trip_pct(entry, tp1)
         return net_pct
 
     def _candidates(self, candles: Candles, atr: FloatArray, found: Pullbacks, timeframe: str) -> pd.DataFrame:
@@ -245,9 +258,10 @@ class FiboAvwap:
             "leaning": leaning,
             "rr1": found.side * (found.tp1 - found.entry) / risk,
             "rr2": found.side * (found.tp2 - found.entry) / risk,
-            "net_pct": self._tp1_net_pct(found),
+            "net_pct": self._tp1_net_pct(found.side, found.entry, found.tp1),
+            "fees_pct": self.costs.resting_round_trip_pct(found.entry, found.tp1),
         }
-        columns |= {"plan": self._plans(columns), "rationale": self._rationales(columns)}
+        columns |= {"plan": self._plans(columns), "rationale": rationales(columns, self.entry_level)}
         return frame_of(columns, len(found.t), CANDIDATES)
 
     def _plans(self, columns: Mapping[str, Any]) -> list[str]:
@@ -262,30 +276,6 @@ class FiboAvwap:
         holes = {"leg": dict.fromkeys(leg, "%s"), "fib": dict.fromkeys(fib, "%s"), **dict.fromkeys(measures, "%s")}
         frame = json.dumps({"setup": self.name, **holes}).replace('"%s"', "%s")
         return [frame % row for row in zip(*leg.values(), *fib.values(), *measures.values(), strict=True)]
-
-    def _rationales(self, columns: Mapping[str, Any]) -> list[str]:
-        told = {**columns, "fees_pct": self.costs.resting_round_trip_pct(columns["entry"], columns["tp1"])}
-        texts = {name: list(map(price_text, told[name].tolist())) for name in _PRICES}
-        texts |= {name: date_texts(told[name]) for name in ("anchor_a_ms", "anchor_b_ms")}
-        texts |= {
-            name: told[name].tolist() for name in ("distance_atr", "leaning", "rr1", "rr2", "net_pct", "fees_pct")
-        }
-        texts |= {name: told[name] for name in ("direction", "regime_trend", "regime_vol")}
-        return [self._rationale(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
-
-    def _rationale(self, row: Mapping[str, Any]) -> str:
-        leg = "up" if row["direction"] == "long" else "down"
-        beside = "Nothing has traded since the leg began, so it has no AVWAP"
-        if not math.isnan(row["distance_atr"]):
-            beside = f"The entry is {row['distance_atr']:.1f} ATR from the leg's AVWAP at {row['avwap']}"
-        trend = {"trend": _WAYS[row["leaning"]], "range": "ranges"}.get(row["regime_trend"], "has no known trend")
-        return (
-            f"{row['direction'].capitalize()} at the {self.entry_level:g} pullback of the {leg} leg from"
-            f" {row['a_price']} ({row['anchor_a_ms']}) to {row['b_price']} ({row['anchor_b_ms']} UTC): entry"
-            f" {row['entry']}, stop {row['sl']}, targets {row['tp1']} and {row['tp2']}, R:R {row['rr1']:.2f} and"
-            f" {row['rr2']:.2f}. {beside}; the market {trend}, its volatility is {row['regime_vol']}; TP1 brings"
-            f" {row['net_pct']:.2f} % after {row['fees_pct']:.2f} % of fees."
-        )
 
 
 def _leaning(candles: Candles, found: Pullbacks) -> FloatArray:

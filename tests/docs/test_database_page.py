@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from core.jobs import cycle, maintain
+from core.jobs import cycle, maintain, weekly
 from core.schema import TRADES
 from core.store.writer import Writer
 from tests.docs.pages import blocks_of, codes_in, first_codes, table_after, text_of
@@ -60,7 +60,7 @@ def test_the_state_a_trade_carries_is_described(columns: dict[str, list[str]]) -
 
 
 def test_every_job_that_is_recorded_is_described() -> None:
-    recorded = {name for name, _ in cycle.STAGES}
+    recorded = {*weekly.JOBS, *(name for name, _ in cycle.STAGES)}
     recorded |= set(re.findall(r'put_job_run\("(\w+)"', Path(maintain.__file__).read_text(encoding="utf-8")))
     assert set(first_codes(table_after(PAGE, "## Jobs"))) == recorded
 

@@ -14,8 +14,8 @@ import pytest
 from core.config import load_config
 from core.config._reference import config_keys, schema_at
 from core.config._sources import PREFIX, SECRET_VARIABLES
+from core.execution.codes import ENDS, KINDS, SOURCES, STATUSES
 from core.execution.costs import CostModel
-from core.execution.kernel import _ENDS, KINDS, SOURCES, STATUSES
 from core.execution.rules import ExecutionRules
 from core.gate import DISABLED, NO_MODEL, PASSED
 from core.ingest.clean import clean
@@ -43,7 +43,7 @@ WEEK_MS = 7 * 86_400_000
 
 
 def test_every_reason_for_an_end_is_described_and_no_other() -> None:
-    assert sorted(first_codes(table_after(EXECUTION, "## Reasons"))) == sorted(_ENDS)
+    assert sorted(first_codes(table_after(EXECUTION, "## Reasons"))) == sorted(ENDS)
 
 
 def test_every_kind_of_event_status_and_source_is_described() -> None:

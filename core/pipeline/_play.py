@@ -1,132 +1,28 @@
-"""The one path from candles to decided, played and taken candidates.
+"""From candidates to trades, and to what an account takes of them.
 
-The law: live scan, retro scan and labels call these three functions, `scan`, `simulate` and `take`, and
-nothing else decides, plays or takes. They are pure: same arguments, same rows.
+The law: every candidate is played, whatever its verdict; what an account takes is decided with outcomes known by then.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.clock import timeframe_ms
 from core.execution import book
 from core.execution.costs import CostModel
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
-from core.gate import PASSED, decide
-from core.ports import ExitPolicy, Setup
+from core.gate import PASSED
+from core.ports import ExitPolicy
 from core.risk.limits import NEVER_MS, Account, LimitRules, Outcome
-from core.risk.sizing import RiskRules, size_positions
-from core.schema import CANDIDATES, DECISIONS, SIGNALS, Candles, FloatArray, Instrument, empty_frame, frame_of
+from core.schema import FloatArray
 
-__all__ = ["ENGINE_VERSION", "ScanRules", "plan_hash", "scan", "simulate", "take"]
-
-ENGINE_VERSION = "1"
-"""Raised when the same parameters begin to give other plans; it is part of every plan_hash."""
+__all__ = ["simulate", "take"]
 
 BELOW_MINIMUM = "MIN_NOTIONAL"
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRules:
-    """What a scan needs beside candles and a setup.
-
-    Parameters
-    ----------
-    costs : CostModel
-    risk : RiskRules
-    validity_candles : int
-        How long an entry stays valid, in candles of the signal's timeframe.
-    meta_enabled : bool
-        `models.meta.enabled`.
-    """
-
-    costs: CostModel
-    risk: RiskRules
-    validity_candles: int
-    meta_enabled: bool = True
-
-
-def plan_hash(setup: Setup, rules: ScanRules) -> str:
-    """Return the identity of the parameters that fix a plan: setup, costs, validity, engine version.
-
-    Results and datasets use one `plan_hash` at a time.
-    """
-    return _digest(
-        json.dumps(
-            {
-                "setup": setup.name,
-                "params": setup.params(),
-                "costs": rules.costs.params(),
-                "validity_candles": rules.validity_candles,
-                "engine": ENGINE_VERSION,
-            },
-            sort_keys=True,
-        ),
-        12,
-    )
-
-
-def scan(
-    candles: Candles, instrument: Instrument, timeframe: str, setup: Setup, rules: ScanRules, first: int = 0
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Find, size and decide the candidates of one series.
-
-    Parameters
-    ----------
-    candles : Candles
-        Closed candles of `timeframe`; ``setup.warmup`` of them, or all there are, before `first`.
-    instrument : Instrument
-        Exchange, symbol, tick, lot and minimum order.
-    timeframe : str
-    setup : Setup
-    rules : ScanRules
-    first : int
-        Position of the first candle whose close is to be decided.
-
-    Returns
-    -------
-    signals : pandas.DataFrame
-        Columns `schema.SIGNALS` with id 0 and origin ``""``, in order of decision, one row a candidate.
-    decisions : pandas.DataFrame
-        Columns `schema.DECISIONS`, row by row beside `signals`.
-    """
-    found = setup.find(candles, instrument, timeframe, first)
-    if found.empty:
-        return empty_frame(SIGNALS), empty_frame(DECISIONS)
-    n = len(found)
-    decisions = decide(n, rules.meta_enabled)
-    sizes = size_positions(
-        found["entry"].to_numpy(), found["sl"].to_numpy(), rules.risk, instrument.lot, instrument.min_notional
-    )
-    identity = plan_hash(setup, rules)
-    series = f"{instrument.exchange}|{instrument.symbol}|{timeframe}|{setup.name}|{identity}"
-    whose = zip(*(found[name].tolist() for name in ("direction", "anchor_a_ms", "anchor_b_ms")), strict=True)
-    columns = {
-        **{name: found[name].array for name in CANDIDATES},
-        **{name: decisions[name].array for name in DECISIONS if name in SIGNALS},
-        "id": 0,
-        "key": [_digest(f"{series}|{side}|{a}|{b}", 16) for side, a, b in whose],
-        "exchange": instrument.exchange,
-        "symbol": instrument.symbol,
-        "timeframe": timeframe,
-        "setup": setup.name,
-        "valid_until_ms": found["decided_ms"].to_numpy() + rules.validity_candles * timeframe_ms(timeframe),
-        "leverage": sizes.leverage,
-        "risk_pct": rules.risk.risk_pct,
-        "position_notional": sizes.notional,
-        "plan_hash": identity,
-        "origin": "",
-        "in_sample": 0,
-    }
-    return frame_of(columns, n, SIGNALS), decisions
 
 
 def simulate(
@@ -222,7 +118,3 @@ def _outcomes(rows: pd.DataFrame) -> Iterator[Outcome]:
     columns = (rows["symbol"], rows["timeframe"], rows["decided_ms"], frees_ms, rows["exit_reason"] == "SL", usd)
     for values in zip(*(column.tolist() for column in columns), strict=True):
         yield Outcome(*values)
-
-
-def _digest(text: str, length: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
