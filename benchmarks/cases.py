@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import _data
 from benchmarks._measure import Side, Worker, interleaved, median
 from benchmarks._stage import TIMEFRAMES, Stage, prepare
-from benchmarks._trades import made_signals
+from benchmarks._trades import made_candidates, made_signals
 from benchmarks.plain import ORDER
 from benchmarks.results import Bar, Row, duration
 from benchmarks.whole import cycle, retro, startup
@@ -161,11 +161,35 @@ def simulate(stage: Stage, trades: int = 100_000) -> list[Row]:
     ]
 
 
+def features(stage: Stage) -> list[Row]:
+    """Make the feature vectors of a year's candidates."""
+    given = stage.folder / "candidates.npz"
+    np.savez(given, **made_candidates(_data.load_candles(stage.candles), "15m"))
+    shared = {"candles": str(stage.candles), "given": str(given)}
+    sides = {
+        "ours": Side("benchmarks.ours:features", {**shared, "timeframe": "15m"}),
+        "plain": Side("benchmarks.plain_features:features", {**shared, "minutes": 15}),
+    }
+    told = interleaved(sides, 7)
+    mine, theirs = median(told["ours"]), median(told["plain"])
+    rows, columns = median(told["ours"], "rows"), median(told["ours"], "columns")
+    return [
+        Row(
+            f"features: {columns:.0f} columns of a year's candidates on 15m",
+            f"{duration(mine)} against {duration(theirs)} (pandas, ta) for {rows:,.0f} candidates",
+            mine / theirs,
+            Bar(0.3, at_least=False),
+            {"ours_s": mine, "plain_s": theirs, "rows": rows},
+        )
+    ]
+
+
 CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "ingest": ingest,
     "load": load,
     "resample": resample,
     "scan": scan,
+    "features": features,
     "simulate": simulate,
     "retro": retro,
     "cycle": cycle,

@@ -24,6 +24,7 @@ from core.execution.funding import no_marks
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.exits.tp1_be_trail import Tp1BeTrail
+from core.features import Outcomes, Plans, View, feature_set
 from core.indicators.fibo import PullbackRules, find_pullbacks
 from core.indicators.legs import LegRules, Prices
 from core.indicators.resample import resample as resample_candles
@@ -37,7 +38,7 @@ from core.pipeline import simulate as simulate_stage
 from core.store.reader import Reader
 from core.store.writer import Writer
 
-__all__ = ["cycle", "ingest", "load", "load_memory", "resample", "scan", "simulate"]
+__all__ = ["cycle", "features", "ingest", "load", "load_memory", "resample", "scan", "simulate"]
 
 
 def ingest(candles: str, folder: str) -> Round:
@@ -131,7 +132,7 @@ def scan(candles: str, config: str, timeframe: str) -> Round:
         found = find_pullbacks(prices, pivots, sides, leg_rules, pullback_rules, 0)
         kernels = perf_counter() - began
         began = perf_counter()
-        signals, _ = scan_stage(year, instrument, timeframe, setup, rules)
+        signals = scan_stage(year, instrument, timeframe, setup, rules)
         stage = perf_counter() - began
         us = 1e6 / len(year)
         counts = {"candles": len(year), "plans": len(found.t), "signals": len(signals)}
@@ -148,6 +149,26 @@ def _kernel_rules(params: dict[str, float], tick: float | None) -> tuple[int, Le
     window, stop_atr = int(params["piv_window"]), params["atr_mult_sl"] / 2.0
     lookback, far = int(params["lookback_candles"]), params["max_distance_atr"]
     return window, legs, PullbackRules(window, lookback, far, 1.0, stop_atr, params["rr_min"], True)
+
+
+def features(candles: str, given: str, timeframe: str) -> Round:
+    """Make the vectors of a year's candidates; `given` holds plans, funding and outcomes."""
+    minutes, step = _data.load_candles(candles), timeframe_ms(timeframe)
+    year = resample_candles(minutes, step, int(minutes.ts[0]), int(minutes.ts[-1]) + MINUTE_MS)
+    with np.load(given) as stored:
+        columns = {name: stored[name] for name in stored.files}
+    around = {name: columns.pop(name) for name in ("known_ms", "r", "funding")}
+    signals, outcomes = pd.DataFrame(columns), Outcomes(around["known_ms"], around["r"])
+    at, whole = np.searchsorted(year.ts, columns["ts_ms"]), feature_set()
+
+    def once() -> Sample:
+        began = perf_counter()
+        view = View(year, at, Plans.of(signals), timeframe, _costs(), year, around["funding"], outcomes)
+        vectors = whole.compute(view)
+        took = perf_counter() - began
+        return {"s": took, "rows": len(vectors), "sum": float(np.nansum(vectors)), "columns": len(whole.columns)}
+
+    return once
 
 
 def simulate(candles: str, trades: int) -> Round:

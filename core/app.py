@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from core.store.writer import Writer
 
 if TYPE_CHECKING:
     from core.adapters.markets.replay import Tape
+    from core.features import FeatureSet
 
 __all__ = ["build_costs", "build_rules", "config_source", "open_desk", "open_market", "refresh"]
 
@@ -106,6 +108,28 @@ def build_exit_policy(config: Config) -> ExitPolicy:
     return policy
 
 
+def build_features(config: Config) -> FeatureSet | None:
+    """Return what candidates are described by; None where no model is asked for.
+
+    Raises
+    ------
+    ConfigError
+        `signals.filters` names no feature, or there is nothing to filter by.
+    """
+    wanted = config.signals.filters
+    if not config.models.meta.enabled:
+        if wanted:
+            raise ConfigError("signals.filters: features are only computed where models.meta.enabled is true")
+        return None
+    from core.features import feature_set
+
+    features = feature_set()
+    for name in wanted:
+        if name not in features.columns:
+            raise ConfigError(f"signals.filters.{name}: not a feature; {nearest(name, features.columns)}")
+    return features
+
+
 def open_market(config: Config, reader: Reader) -> Market:
     """Return the market `exchange.id` names.
 
@@ -142,11 +166,16 @@ def open_market(config: Config, reader: Reader) -> Market:
     return CcxtMarket(exchange.id, exchange.rate_limit_ms, exchange.base_url)
 
 
-def offline_market(config: Config, exchange: str = "") -> Market:
-    """Return a market that is never asked, under whose name a command's rows are recorded."""
+def offline_market(config: Config, exchange: str = "", reader: Reader | None = None) -> Market:
+    """Return a market that is never asked, under whose name a command's rows are recorded.
+
+    Where a tape is played its time is the newest that the database of `reader` holds, else the machine's.
+    """
     from core.adapters.markets.offline import OfflineMarket
 
-    return OfflineMarket(exchange or recorded_as(config), synthetic=config.exchange.id == "synthetic")
+    name = exchange or recorded_as(config)
+    at_ms = _played_ms(reader, name) if reader and config.exchange.id in ("replay", "synthetic") else None
+    return OfflineMarket(name, synthetic=config.exchange.id == "synthetic", at_ms=at_ms or None)
 
 
 def recorded_as(config: Config) -> str:
@@ -168,13 +197,21 @@ def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None =
     writer = Writer(Path(config.app.db_path))
     try:
         chosen = market or open_market(config, writer.reader)
-        desk = _assemble(config, chosen, writer, open_notifiers(config), log)
+        desk = _assemble(config, chosen, writer, open_notifiers(config), log, source)
     except BaseException:
         writer.close()
         raise
     if chosen.synthetic:
         writer.set_meta(f"synthetic:{chosen.exchange}", "1")
     return desk
+
+
+def reopen(path: Path, environ: Mapping[str, str], overlays: Sequence[Path]) -> Desk:
+    """Open a desk on the same configuration and database in another process: nobody is asked, nobody is told."""
+    source = ConfigSource(path, environ, overlays)
+    reader = Reader(Path(source.current.app.db_path))
+    market = offline_market(source.current, reader=reader)
+    return open_desk(source, logging.getLogger("trader"), market)
 
 
 def refresh(desk: Desk, source: ConfigSource) -> tuple[Desk, Reload]:
@@ -184,7 +221,7 @@ def refresh(desk: Desk, source: ConfigSource) -> tuple[Desk, Reload]:
         desk.symbols = _followed(desk.config, desk.writer, desk.exchange)  # one may have been paused meanwhile
         return desk, reload
     try:
-        return _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log), reload
+        return _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log, source), reload
     except ConfigError as error:
         return desk, replace(reload, changed=False, error=str(error))
 
@@ -205,7 +242,12 @@ def open_notifiers(config: Config) -> dict[str, Notifier]:
 
 
 def _assemble(
-    config: Config, market: Market, writer: Writer, notifiers: dict[str, Notifier], log: logging.Logger
+    config: Config,
+    market: Market,
+    writer: Writer,
+    notifiers: dict[str, Notifier],
+    log: logging.Logger,
+    source: ConfigSource,
 ) -> Desk:
     costs = build_costs(config)
     return Desk(
@@ -221,6 +263,9 @@ def _assemble(
         rules=build_rules(config),
         notifiers=notifiers,
         log=log,
+        features=build_features(config),
+        source=source,
+        reopen=partial(reopen, *source.files),
     )
 
 
@@ -257,6 +302,14 @@ def _stored_tape(reader: Reader, config: Config) -> Tape:
         reader.instruments(exchange),
         {symbol: rates for symbol, rates in funding.items() if len(rates)},
     )
+
+
+def _played_ms(reader: Reader, exchange: str) -> int:
+    """Return the newest time a tape has been played to; 0 where there is nothing of it."""
+    if not reader.path.exists():
+        return 0
+    series = reader.series()
+    return int(series.loc[series["exchange"] == exchange, "frontier_ms"].max()) if len(series) else 0
 
 
 def _resumed_ms(reader: Reader, exchange: str, symbols: Sequence[str]) -> int:

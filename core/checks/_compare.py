@@ -18,6 +18,7 @@ from core.schema import Candles, IntArray
 
 __all__ = [
     "ABSENT",
+    "CANDIDATE",
     "PRESENT",
     "ROW",
     "Compute",
@@ -32,12 +33,13 @@ __all__ = [
 RTOL = 1e-9
 ATOL_OF_LARGEST = 1e-12  # of a column's largest value: rounding noise around zero is no difference
 ROW = "row"
+CANDIDATE = "candidate"  # a column that says what a row is about; it is told, not compared
 PRESENT, ABSENT = "present", "absent"
 
 Said = pd.DataFrame | Mapping[str, npt.NDArray[Any]]
 Compute = Callable[[Candles], Said]
 """Candles in; out come a frame with `ts_ms`, the candle at whose close each row was known, or arrays by name with
-one value a candle, each known at that candle's close."""
+one value a candle, each known at that candle's close. A column `CANDIDATE` says what a row is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,15 @@ class Difference:
         Open of the candle it belongs to, UTC milliseconds.
     expected, found : object
         Both values.
+    candidate : str
+        What the row is about, where its account says so.
     """
 
     field: str
     ts_ms: int
     expected: object
     found: object
+    candidate: str = ""
 
 
 def said_to_frame(said: Said, candles: Candles) -> pd.DataFrame:
@@ -122,12 +127,14 @@ def first_differences(expected: pd.DataFrame, found: pd.DataFrame) -> list[Diffe
         first = alone.min()
         there = first in expected.index
         told = (PRESENT, ABSENT) if there else (ABSENT, PRESENT)
-        out.append(Difference(ROW, int(first[0]), *told))
+        out.append(Difference(ROW, int(first[0]), *told, _about(expected if there else found, first)))
     shared = expected.index.intersection(found.index)
     if not len(shared):
         return out
     one, other = expected.loc[shared], found.loc[shared]
     for name in dict.fromkeys([*expected.columns, *found.columns]):
+        if name == CANDIDATE:
+            continue
         if name not in one.columns or name not in other.columns:
             told = (PRESENT, ABSENT) if name in one.columns else (ABSENT, PRESENT)
             out.append(Difference(str(name), int(shared[0][0]), *told))
@@ -135,9 +142,14 @@ def first_differences(expected: pd.DataFrame, found: pd.DataFrame) -> list[Diffe
         unequal = np.flatnonzero(differing(one[name], other[name]))
         if len(unequal):
             at = int(unequal[0])
-            ts_ms = int(shared[at][0])
-            out.append(Difference(str(name), ts_ms, _plain(one[name].iloc[at]), _plain(other[name].iloc[at])))
+            values = _plain(one[name].iloc[at]), _plain(other[name].iloc[at])
+            out.append(Difference(str(name), int(shared[at][0]), *values, _about(one, shared[at])))
     return out
+
+
+def _about(frame: pd.DataFrame, row: tuple[int, int]) -> str:
+    """Return what a row is about; ``""`` where its account does not say."""
+    return str(frame.at[row, CANDIDATE]) if CANDIDATE in frame.columns else ""
 
 
 def differing(expected: pd.Series[Any], found: pd.Series[Any]) -> npt.NDArray[np.bool_]:

@@ -25,7 +25,8 @@ from core.store.reader import Reader
 __all__ = ["Checked", "Series", "Span", "check_signals", "live_spans"]
 
 CHUNK_MS = 128 * DAY_MS
-_NOT_DECIDED = ("id", "origin")
+_JUDGED = ("ml_p_raw", "ml_p", "ev_pct", "model_version", "verdict", "reason", "in_sample")
+_NOT_DECIDED = ("id", "origin", *_JUDGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def live_spans(series: Series, start_ms: int | None, end_ms: int | None) -> list
         first = _recorded(series, "live")["decided_ms"]
         known = reader.instruments(series.exchange).get(series.symbol) or Instrument(series.exchange, series.symbol)
         plans = tuple(plan_hash(setup, rules) for setup in series.setups)
-        terms = Terms(plans, rules.risk, rules.meta_enabled, known)
+        terms = Terms(plans, rules.risk, True, known)
         noted = [(int(first.iloc[0]) - timeframe_ms(series.timeframe), terms)] if len(first) else []
     ends = [from_ms for from_ms, _ in noted[1:]] + [scanned_ms]
     least, most = -1 if start_ms is None else start_ms, scanned_ms if end_ms is None else end_ms
@@ -143,8 +144,8 @@ def _read(series: Series, setup: Setup, from_ms: int, to_ms: int) -> tuple[Candl
 
 def _scan(series: Series, span: Span, setup: Setup, candles: Candles, first: int) -> pd.DataFrame:
     terms = span.terms
-    rules = ScanRules(series.rules.costs, terms.risk, series.rules.validity_candles, terms.meta_enabled)
-    return scan(candles, terms.instrument, series.timeframe, setup, rules, first)[0]
+    rules = ScanRules(series.rules.costs, terms.risk, series.rules.validity_candles)
+    return scan(candles, terms.instrument, series.timeframe, setup, rules, first)
 
 
 class _Explain:

@@ -14,11 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.checks._compare import Compute
+from core.checks._described import described
 from core.clock import DAY_MS, MINUTE_MS, floor_to, timeframe_ms
 from core.execution.book import new_trades
 from core.execution.funding import funding_marks, no_marks
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
+from core.features import OUTCOMES, FeatureSet
 from core.indicators.avwap import anchored_vwap
 from core.indicators.regime import regime_at, wilder_adx
 from core.indicators.resample import resample
@@ -28,10 +30,23 @@ from core.pipeline import ScanRules, scan, simulate
 from core.ports import ExitPolicy, Setup
 from core.schema import Candles, Instrument, perpetual
 
-__all__ = ["MINUTES_MS", "Market", "Subject", "derived", "kernels", "pivots", "played", "scanned", "subjects", "tabled"]
+__all__ = [
+    "MINUTES_MS",
+    "Market",
+    "Subject",
+    "derived",
+    "families",
+    "kernels",
+    "pivots",
+    "played",
+    "scanned",
+    "subjects",
+    "tabled",
+]
 
 SCANNED_CANDLES = 50_000  # newest candles of a series that a scan is checked on: a year of 15m and more
 KERNEL_CANDLES = 3_000
+DESCRIBED_CANDLES = 20_000  # newest candles of a series on which candidates are described
 MINUTES_MS = 10 * DAY_MS  # newest minutes that resampling and playing are checked on
 PLAYED = 200  # candidates played
 MOMENTS = 3  # times at which the state of every trade is compared
@@ -52,14 +67,14 @@ class Subject:
         As for `core.checks.lookahead.find_leaks`.
     candles : Candles
     warmup : int
-        Candles declared to be enough before a decision; 0 where nothing is declared.
+        Candles declared to be enough before a decision; None where nothing is declared.
     """
 
     name: str
     series: str
     compute: Compute
     candles: Candles
-    warmup: int = 0
+    warmup: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +95,12 @@ class Market:
 
 
 def subjects(
-    market: Market, setups: Sequence[Setup], rules: ScanRules, policy: ExitPolicy, orders: ExecutionRules
+    market: Market,
+    setups: Sequence[Setup],
+    rules: ScanRules,
+    policy: ExitPolicy,
+    orders: ExecutionRules,
+    features: FeatureSet | None = None,
 ) -> Iterator[Subject]:
     """Yield every part of the engine that is to be checked on a symbol."""
     symbol = market.instrument.symbol
@@ -89,6 +109,9 @@ def subjects(
             compute = scanned(setup, market.instrument, timeframe, rules)
             series = f"{symbol} {timeframe}"
             yield Subject(setup.name, series, compute, candles.slice(-SCANNED_CANDLES), setup.warmup)
+    for timeframe, candles in market.longer.items() if features is not None else ():
+        for setup in setups:
+            yield from families(setup, market.instrument, timeframe, candles, rules, features)
     for timeframe, candles in market.longer.items():
         newest = candles.slice(-KERNEL_CANDLES)
         yield Subject("indicators", f"{symbol} {timeframe}", kernels, newest)
@@ -104,9 +127,24 @@ def subjects(
                 yield Subject("simulate", f"{symbol} {timeframe}", compute, minutes)
 
 
+def families(
+    setup: Setup, instrument: Instrument, timeframe: str, candles: Candles, rules: ScanRules, features: FeatureSet
+) -> Iterator[Subject]:
+    """Yield each family of features on the candidates of a setup.
+
+    That of outcomes declares no warm-up: how many there are depends on how long candidates have been played.
+    """
+    newest = candles.slice(-DESCRIBED_CANDLES)
+    signals = scan(newest, instrument, timeframe, setup, rules)
+    for family in features.families if len(signals) else ():
+        compute = described(signals, newest, timeframe, FeatureSet((family,)), rules.costs)
+        warmup = None if family.name == OUTCOMES else family.warmup
+        yield Subject(f"features.{family.name}", f"{instrument.symbol} {timeframe}", compute, newest, warmup)
+
+
 def scanned(setup: Setup, instrument: Instrument, timeframe: str, rules: ScanRules) -> Compute:
-    """Return the scan of a setup: every candidate with its levels, size, key, regime and verdict."""
-    return lambda candles: scan(candles, instrument, timeframe, setup, rules)[0]
+    """Return the scan of a setup: every candidate with its levels, size, key and regime."""
+    return lambda candles: scan(candles, instrument, timeframe, setup, rules)
 
 
 def kernels(candles: Candles) -> Mapping[str, npt.NDArray[Any]]:
@@ -187,5 +225,4 @@ def _some_signals(
     known = candles.between(None, int(minutes.ts[-1]))
     first = int(np.searchsorted(known.ts, minutes.ts[0]))
     known, first = known.slice(max(0, first - setup.warmup)), min(first, setup.warmup)
-    signals, _ = scan(known, instrument, timeframe, setup, rules, first)
-    return signals.head(PLAYED)
+    return scan(known, instrument, timeframe, setup, rules, first).head(PLAYED)

@@ -41,6 +41,8 @@ class Leak:
         Open of the candle whose value changed.
     whole, cut : object
         The value with the whole history, and with the history up to the cut.
+    candidate : str
+        What the row is about, where it is about a candidate.
     """
 
     how: str
@@ -49,6 +51,7 @@ class Leak:
     ts_ms: int
     whole: object
     cut: object
+    candidate: str = ""
 
 
 def find_leaks(compute: Compute, candles: Candles, cuts: int, rng: np.random.Generator) -> list[Leak]:
@@ -155,4 +158,4 @@ def _ahead(said: pd.DataFrame, candles: Candles) -> list[Leak]:
 
 
 def _to_leak(how: str, cut_ms: int, found: Difference) -> Leak:
-    return Leak(how, cut_ms, found.field, found.ts_ms, found.expected, found.found)
+    return Leak(how, cut_ms, found.field, found.ts_ms, found.expected, found.found, found.candidate)

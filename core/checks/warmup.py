@@ -31,6 +31,8 @@ class ColdStart:
         Open of the candle whose value differs.
     whole, warm : object
         The value with the whole history, and after the warm-up alone.
+    candidate : str
+        What the row is about, where it is about a candidate.
     """
 
     first_ms: int
@@ -38,6 +40,7 @@ class ColdStart:
     ts_ms: int
     whole: object
     warm: object
+    candidate: str = ""
 
 
 def find_cold_starts(
@@ -81,6 +84,7 @@ def find_cold_starts(
         said = said_to_frame(compute(run), run)
         parts = [frame[frame["ts_ms"].between(first_ms, last_ms)] for frame in (whole, said)]
         found += [
-            ColdStart(first_ms, one.field, one.ts_ms, one.expected, one.found) for one in first_differences(*parts)
+            ColdStart(first_ms, one.field, one.ts_ms, one.expected, one.found, one.candidate)
+            for one in first_differences(*parts)
         ]
     return found

@@ -19,6 +19,7 @@ from core.config import Config, ConfigSource, config_warnings
 from core.errors import StoreError, UsageError, nearest
 from core.jobs._desk import Desk
 from core.store.connection import CREATE_COMMAND
+from core.store.reader import Reader
 
 __all__ = ["chosen", "close", "database", "desk_of", "source_of", "span"]
 
@@ -65,7 +66,7 @@ async def desk_of(
     if not creates and not path.exists():
         # Most often app.db_path or the profile is not the one that was meant: an empty database would hide that.
         raise StoreError(f"database {path} does not exist; create it with `{CREATE_COMMAND}`")
-    market = app.offline_market(source.current, exchange) if offline else None
+    market = app.offline_market(source.current, exchange, Reader(path)) if offline else None
     desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
         yield desk

@@ -27,6 +27,8 @@ def add_commands(add: Add) -> None:
     """
     _add_data_commands(add)
     _add_scan_commands(add)
+    _add_model_commands(add)
+    _add_explaining_commands(add)
     _add_check_commands(add)
     _add_care_commands(add)
 
@@ -80,6 +82,9 @@ def _add_scan_commands(add: Add) -> None:
     )
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all configured)")
+    made.add_argument(
+        "--model", default="", metavar="VERSION", help="who judges: a version, or current (who was in force then)"
+    )
     who = made.add_mutually_exclusive_group()
     who.add_argument(
         "--jobs", type=_positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
@@ -118,6 +123,55 @@ def _add_stress_command(add: Add) -> None:
         metavar="NAME",
         help="what to assume (conservative optimistic through costs-1.5 delay-1 delay-2 delay-5 delay-15 together)",
     )
+
+
+def _add_model_commands(add: Add) -> None:
+    add("train-meta", "Learn p(win) and payoff from all finished candidates; a model that is no worse comes in force.")
+
+    made = add("calibrate-meta", "Fit the calibrator of the model in force anew, on what was said out of sample.")
+    made.add_argument("--dry-run", action="store_true", help="only say what would be changed (off)")
+
+    made = add(
+        "tune-thresholds",
+        "Look for thresholds with evidence and write them into the configuration file.",
+        "examples:\n  trader tune-thresholds --dry-run\n  trader tune-thresholds --mode pwin",
+    )
+    made.add_argument(
+        "--mode", type=_one_of("ev", "pwin"), metavar="MODE", help="ev or pwin (auto.weekly_tune.mode)", default=None
+    )
+    made.add_argument("--dry-run", action="store_true", help="only show the change of the file (off)")
+
+    made = add("model", "List models, show one, put one in force, or take the last change back.")
+    actions = ("list", "show", "promote", "rollback")
+    made.add_argument("action", type=_one_of(*actions), metavar="ACTION", help="list, show, promote or rollback")
+    made.add_argument("version", nargs="?", metavar="VERSION", help="such as m20260201-1a2b3c4d")
+
+    made = add("thresholds", "List the thresholds that were in force, or take the last change back.")
+    made.add_argument("action", type=_one_of("list", "rollback"), metavar="ACTION", help="list or rollback")
+    made.add_argument("--last", type=_positive, default=10, metavar="N", help="how many changes to list (10)")
+
+
+def _add_explaining_commands(add: Add) -> None:
+    made = add("why", "Explain one signal: its plan, chance, worth and verdict, and what became of it.")
+    made.add_argument("id", metavar="ID", help="the signal's number, such as 12 or #12")
+
+    example = "example:\n  trader whynot BTC/USDT:USDT 1h 2024-01-31T12:00"
+    made = add(
+        "whynot", "Explain why a close has no signal: which condition failed, or what keeps it from a scan.", example
+    )
+    made.add_argument("symbol", metavar="SYMBOL", help="such as BTC/USDT:USDT")
+    made.add_argument("timeframe", metavar="TF", help="such as 1h")
+    made.add_argument("time", nargs="?", metavar="TIME", help=f"the last close up to here, {_DATE} (the newest)")
+
+    made = add("funnel", "Count closes, candidates, verdicts, limits, fills and wins, with rates and their intervals.")
+    made.add_argument("--start", metavar="DATE", help=f"candidates decided from here on, {_DATE} (the first)")
+    made.add_argument("--end", metavar="DATE", help=f"candidates decided before, {_DATE} (the last)")
+    made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all on record)")
+    made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all on record)")
+
+    made = add("reliability", "Compare what was predicted, before the outcome, with what came.")
+    splits = ("pair", "symbol", "timeframe", "regime", "setup", "model", "month")
+    made.add_argument("--by", type=_one_of(*splits), metavar="WHAT", help=f"also by {' '.join(splits)} (in all only)")
 
 
 def _add_check_commands(add: Add) -> None:

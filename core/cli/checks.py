@@ -41,12 +41,13 @@ def check(arguments: argparse.Namespace) -> int:
     config = source_of(arguments).current
     costs = app.build_costs(config)
     setups, rules = app.build_setups(config, costs), scan_rules(config, costs)
+    played = app.build_exit_policy(config), app.build_rules(config)
     markets = _generated(config, arguments) if arguments.synthetic else _stored(config, arguments)
     every = [
         subject
         for market in markets
-        for subject in subjects(market, setups, rules, app.build_exit_policy(config), app.build_rules(config))
-        if arguments.action == "lookahead" or len(subject.candles) > subject.warmup > 0
+        for subject in subjects(market, setups, rules, *played, app.build_features(config))
+        if arguments.action == "lookahead" or _is_warm(subject)
     ]
     faults: dict[str, list[tuple[Subject, Fault]]] = {subject.name: [] for subject in every}
     with tqdm(every, unit="part", desc=f"check {arguments.action}", dynamic_ncols=True, disable=None) as bar:
@@ -58,14 +59,20 @@ def check(arguments: argparse.Namespace) -> int:
         raise TraderError(f"check {arguments.action}: no series is longer than the warm-up; nothing was compared")
     for name, found in faults.items():
         places = len({subject.series for subject in every if subject.name == name})
-        print(f"{name:<16}{places} series, {arguments.cuts} cuts each: {_verdict(arguments.action, len(found))}")
+        print(f"{name:<20}{places} series, {arguments.cuts} cuts each: {_verdict(arguments.action, len(found))}")
     return _ended(arguments.action, [one for found in faults.values() for one in found])
 
 
 def _faults(arguments: argparse.Namespace, subject: Subject, rng: np.random.Generator) -> Sequence[Fault]:
     if arguments.action == "lookahead":
         return find_leaks(subject.compute, subject.candles, arguments.cuts, rng)
+    assert subject.warmup is not None  # the others are left out
     return find_cold_starts(subject.compute, subject.candles, subject.warmup, arguments.cuts, rng)
+
+
+def _is_warm(subject: Subject) -> bool:
+    """Whether a part declares a warm-up, and its candles reach beyond it."""
+    return subject.warmup is not None and len(subject.candles) > subject.warmup
 
 
 def _verdict(action: str, faults: int) -> str:
@@ -85,7 +92,8 @@ def _ended(action: str, faults: Sequence[tuple[Subject, Fault]]) -> int:
 
 
 def _told(subject: Subject, fault: Fault) -> str:
-    where = f"{subject.name} {subject.series}: {fault.field} of candle {format_ms(fault.ts_ms)}"
+    whose = f"{fault.candidate} at " if fault.candidate else ""
+    where = f"{subject.name} {subject.series}: {fault.field} of {whose}candle {format_ms(fault.ts_ms)}"
     if isinstance(fault, Leak):
         return f"{where} is {fault.whole}, and {fault.cut} when cut after {format_ms(fault.cut_ms)} ({fault.how})"
     return f"{where} is {fault.whole}, and {fault.warm} after {subject.warmup} candles of warm-up"

@@ -23,10 +23,12 @@ from core.cli._open import close, database, desk_of, source_of, span
 from core.cli._told import ended
 from core.clock import format_ms
 from core.config import ConfigSource
-from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError
+from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError, StoreError
 from core.jobs import execute, resample, scan
 from core.jobs._desk import Desk, Report
+from core.jobs._gating import Court, note_gating
 from core.jobs.schedule import Schedule
+from core.jobs.weekly import Weekly
 from core.store.reader import Reader
 
 __all__ = ["analyze_results", "run", "scan_signals", "stress"]
@@ -53,8 +55,9 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
     try:
         kind = "SYNTHETIC market" if desk.market.synthetic else desk.exchange
         log.info("%s, %d symbols, %s: started", kind, len(desk.symbols), " ".join(desk.config.timeframes))
-        log.info("no model is in force: signals are UNGATED, proposed by the rule and filtered by nothing")
-        schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle=partial(_tell, desk))
+        log.info(_in_force(desk))
+        _note(desk)
+        schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle=partial(_tell, desk), weekly=Weekly())
         checking = asyncio.create_task(_check_channels(desk))
         if arguments.once:
             reports = await schedule.once()
@@ -68,6 +71,14 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
         return 0
     finally:
         await close(desk)
+
+
+def _in_force(desk: Desk) -> str:
+    """Say who judges."""
+    version = Court(desk).champion_at(desk.market.now_ms()) if desk.features is not None else ""
+    if version:
+        return f"model {version} is in force"
+    return "no model is in force: signals are UNGATED, proposed by the rule and filtered by nothing"
 
 
 async def _check_channels(desk: Desk) -> None:
@@ -95,7 +106,16 @@ def refreshed(desk: Desk, source: ConfigSource) -> Desk:
         waiting = [line.split(":")[0] for line in reload.diff if line.startswith(_AT_START)]
         if waiting:
             desk.log.warning("%s: used from the next start on", ", ".join(waiting))
+    _note(after)
     return after
+
+
+def _note(desk: Desk) -> None:
+    """Record the thresholds in force, where they differ from those on record."""
+    try:
+        note_gating(desk, desk.market.now_ms())
+    except StoreError as error:  # noted a minute later
+        desk.log.warning("thresholds: %s", error)
 
 
 def _tell(desk: Desk, now_ms: int, reports: list[Report]) -> None:

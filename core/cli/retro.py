@@ -11,6 +11,7 @@ import asyncio
 
 from tqdm import tqdm
 
+import core.arrowless  # noqa: F401  # before whatever imports pandas
 from core.cli._open import chosen, desk_of, span
 from core.cli._told import ended
 from core.errors import StoreError
@@ -37,6 +38,7 @@ def retro_scan(arguments: argparse.Namespace) -> int:
                 limit_per_pair=arguments.limit_per_pair,
                 jobs=arguments.jobs,
                 cluster=arguments.cluster,
+                model=arguments.model,
             )
             _expect_candles(desk, request)
             now_ms = desk.market.now_ms()

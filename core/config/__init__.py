@@ -13,6 +13,7 @@ files makes a new `Config` or an error, never a half of each.
     _views      hash, differences, redaction
 """
 
+from core.config._operation import Gating
 from core.config._reference import KeyInfo, config_keys, config_schema, config_tables
 from core.config._rules import config_warnings
 from core.config._tree import Origin
@@ -24,6 +25,7 @@ from core.config.model import Config
 __all__ = [
     "Config",
     "ConfigSource",
+    "Gating",
     "KeyInfo",
     "Origin",
     "Reload",

@@ -117,6 +117,11 @@ class ConfigSource:
         return self._current
 
     @property
+    def files(self) -> tuple[Path, Mapping[str, str], Sequence[Path]]:
+        """What it was made of, as `load_config` takes it."""
+        return self._path, self._environ, self._overlays
+
+    @property
     def target(self) -> Path:
         """The file that a change is written to: the last overlay, else the first file."""
         return (self._path, *self._overlays)[-1]

@@ -7,6 +7,7 @@ one step; a file that somebody changed meanwhile is left alone.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import io
 import os
@@ -25,7 +26,7 @@ from core.config.load import ConfigSource, load_config
 from core.config.model import Config
 from core.errors import ConfigError, DiskError
 
-__all__ = ["Rewrite", "propose", "replace"]
+__all__ = ["Rewrite", "propose", "replace", "undone_on_failure"]
 
 PairThresholdValues = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -109,15 +110,30 @@ def replace(change: Rewrite) -> None:
     """
     if change.after == change.before:
         return
-    with _written_beside(change.path, change.after) as beside:
+    path = change.path.resolve()  # of a link, what it leads to
+    with _written_beside(path, change.after) as beside:
         if read_text(change.path) != change.before:
             raise ConfigError(
                 f"{change.path.name}: was changed by somebody else meanwhile; nothing was written, try again"
             )
         try:
-            beside.replace(change.path)
+            beside.replace(path)
         except OSError as error:
             raise DiskError(f"{change.path}: cannot be replaced ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def undone_on_failure(change: Rewrite) -> Iterator[None]:
+    """Take a change back where what is done inside fails after it was made.
+
+    Put it around the transaction that records the change and makes it last: file and record agree, whichever fails.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ConfigError, DiskError):  # not made yet, or changed by somebody since
+            replace(dataclasses.replace(change, before=change.after, after=change.before))
+        raise
 
 
 def _yaml() -> YAML:

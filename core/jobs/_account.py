@@ -13,11 +13,12 @@ from typing import Any
 import pandas as pd
 
 from core.clock import DAY_MS, timeframe_ms
-from core.jobs._book import playable_to, policy_id
+from core.jobs._book import playable, policy_id
 from core.jobs._candidates import scan_rules
 from core.jobs._desk import Desk
 from core.pipeline import plan_hash, take
 from core.risk.limits import LimitRules
+from core.store.reader import Marks
 
 __all__ = ["limit_rules", "settle", "settled_until"]
 
@@ -80,6 +81,7 @@ def _told(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
 def settled_until(desk: Desk, now_ms: int) -> int:
     """Return the close up to which no outcome can still become known: what is taken until then stays so."""
     base = desk.config.data.base_timeframe
-    followed = [symbol for symbol in desk.symbols if desk.reader.frontier(desk.exchange, symbol, base) is not None]
-    played = [playable_to(desk, symbol, now_ms) for symbol in followed]
+    marks = desk.reader.marks(desk.exchange, base)
+    followed = [symbol for symbol in desk.symbols if marks.get((symbol, base), Marks()).frontier_ms is not None]
+    played = playable(desk, followed, now_ms).values()
     return max(min(played, default=now_ms), now_ms - LONGEST_LAG_MS)

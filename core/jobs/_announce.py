@@ -50,7 +50,7 @@ def new_signal_rows(
     list of dict
         Outbox rows, in the order of `signals`.
     """
-    if signals.empty or not config.notify.telegram.send_on.new_signal:
+    if signals.empty or not channels or not config.notify.telegram.send_on.new_signal:
         return []
     fresh = now_ms - signals["decided_ms"] <= config.notify.late_minutes * MINUTE_MS
     chosen = signals[_announceable(signals, trades) & fresh]
@@ -93,16 +93,19 @@ def event_rows(
     """
     switches = config.notify.telegram.send_on
     kinds = (_UPDATES if switches.trade_update else frozenset()) | (set(CLOSINGS) if switches.closed_trade else set())
-    if events.empty or trades.empty or signals.empty:
+    if events.empty or trades.empty or signals.empty or not channels:
         return []
+    order = ["ts_ms", "signal_id", "exit_policy", "seq"]
+    told = events[[kind in kinds for kind in events["kind"].tolist()]]
+    if told.empty:
+        return []
+    ids = told["signal_id"].unique()
+    signals, trades = signals[signals["id"].isin(ids)], trades[trades["signal_id"].isin(ids)]
     keys = dict(zip(signals["id"], signals["key"], strict=True))
     eligible = set(signals.loc[_announceable(signals, trades), "id"])
     taken = set(trades.loc[trades["taken"] == 1, ["signal_id", "exit_policy"]].itertuples(index=False, name=None))
-    told = events[events["kind"].isin(list(kinds))].sort_values(
-        ["ts_ms", "signal_id", "exit_policy", "seq"], kind="stable"
-    )
     rows: list[dict[str, Any]] = []
-    for event in told.to_dict("records"):
+    for event in told.sort_values(order, kind="stable").to_dict("records"):
         signal_id, exit_policy, seq = event["signal_id"], event["exit_policy"], int(event["seq"])
         if signal_id not in eligible or (signal_id, exit_policy) not in taken:
             continue

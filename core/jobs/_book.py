@@ -6,24 +6,37 @@ the same whoever moved it on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core import plugins
-from core.clock import DAY_MS, MINUTE_MS
+from core.clock import DAY_MS, MINUTE_MS, ceil_to
 from core.execution import book, identity
 from core.execution.costs import CostModel
-from core.execution.funding import funding_frontier, funding_marks, no_marks
+from core.execution.funding import DEFAULT_INTERVAL_MS, FundingMarks, funding_frontier, funding_marks, no_marks
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.jobs._desk import Desk
 from core.pipeline import simulate
 from core.ports import ExitPolicy
 from core.schema import TRADE_EVENTS, TRADES, Instrument, empty_frame, perpetual
+from core.store.reader import Marks
 
-__all__ = ["Played", "begin", "instrument_of", "join_signals", "play_on", "playable_to", "policy_id", "run_of"]
+__all__ = [
+    "Played",
+    "begin",
+    "instrument_of",
+    "join_signals",
+    "play_on",
+    "playable",
+    "playable_to",
+    "policy_id",
+    "rows_of",
+    "run_of",
+]
 
 FUNDING_LOOK_BACK_MS = 7 * DAY_MS
 """A market that has recorded no settlement for so long is not waited for."""
@@ -61,26 +74,43 @@ def join_signals(desk: Desk, trades: pd.DataFrame) -> pd.DataFrame:
 
     Signals of unfinished trades are asked for every minute and never change: they are read once.
     """
-    wanted = pd.Index(trades["signal_id"].unique())
-    known = desk.memory.get("signals")
+    ids = trades["signal_id"].to_numpy()
+    known: pd.DataFrame | None = desk.memory.get("signals")
+    if known is not None and np.array_equal(known["id"].to_numpy(), ids):
+        return known
+    wanted = np.unique(ids)
+    there = np.empty(0, dtype=np.int64) if known is None else known["id"].to_numpy()
+    lacking = np.setdiff1d(wanted, there)
     if known is None:
-        known = desk.reader.signals(ids=wanted.tolist()).set_index("id", drop=False)
-    else:
-        lacking = wanted.difference(known.index)
-        if len(lacking):
-            read = desk.reader.signals(ids=lacking.tolist()).set_index("id", drop=False)
-            known = pd.concat([known[known.index.isin(wanted)], read])
-    desk.memory["signals"] = known
-    return known.loc[trades["signal_id"]].reset_index(drop=True)
+        known = desk.reader.signals(ids=lacking.tolist())
+    elif len(lacking):
+        known = pd.concat([known, desk.reader.signals(ids=lacking.tolist())], ignore_index=True)
+    there = known["id"].to_numpy()
+    order = np.argsort(there, kind="stable")
+    joined = known.take(order[np.searchsorted(there, ids, sorter=order)]).reset_index(drop=True)
+    desk.memory["signals"] = joined
+    return joined
 
 
 def playable_to(desk: Desk, symbol: str, now_ms: int) -> int:
     """Return the time up to which a symbol's trades may be played now: its candle and funding frontier."""
-    frontier = desk.reader.frontier(desk.exchange, symbol, desk.config.data.base_timeframe) or 0
-    if not perpetual(symbol):
-        return frontier
-    recorded = desk.reader.funding(desk.exchange, symbol, frontier - FUNDING_LOOK_BACK_MS)
-    return funding_frontier(recorded, now_ms, frontier) if len(recorded) else frontier
+    return playable(desk, [symbol], now_ms)[symbol]
+
+
+def playable(desk: Desk, symbols: Iterable[str], now_ms: int) -> dict[str, int]:
+    """Return the time up to which the trades of symbols may be played now."""
+    base = desk.config.data.base_timeframe
+    to_ms: dict[str, int] = {}
+    with desk.reader.snapshot():
+        marks = desk.reader.marks(desk.exchange, base)
+        for symbol in symbols:
+            frontier = marks.get((symbol, base), Marks()).frontier_ms or 0
+            to_ms[symbol] = frontier
+            if perpetual(symbol):
+                recorded = desk.reader.funding(desk.exchange, symbol, frontier - FUNDING_LOOK_BACK_MS)
+                if len(recorded):
+                    to_ms[symbol] = funding_frontier(recorded, now_ms, frontier)
+    return to_ms
 
 
 def play_on(
@@ -104,20 +134,25 @@ def play_on(
     trades, events : pandas.DataFrame
         Trades further on, and what happened.
     """
-    limit = signals["symbol"].map(to_ms).fillna(0).to_numpy(dtype="int64")
+    owner, symbols = signals["symbol"].array.factorize()
+    limit = np.array([to_ms.get(symbol, 0) for symbol in symbols], dtype=np.int64)[owner]
     due = trades["status"].isin(["PENDING", "OPEN"]).to_numpy() & (trades["next_ms"].to_numpy() < limit)
     if not due.any():
         return empty_frame(TRADES), empty_frame(TRADE_EVENTS)
-    trades, signals = trades[due].reset_index(drop=True), signals[due].reset_index(drop=True)
-    owner, symbols = pd.factorize(signals["symbol"])
-    starts = trades.groupby(owner)["next_ms"].min()
+    trades, signals = rows_of(trades, due), rows_of(signals, due)
+    owner, symbols = signals["symbol"].array.factorize()
+    starts = np.full(len(symbols), np.iinfo(np.int64).max)
+    np.minimum.at(starts, owner, trades["next_ms"].to_numpy())
     tick = np.array([instrument_of(desk, symbol).tick or np.nan for symbol in symbols])[owner]
     played: list[Played] = []
-    for exit_policy, rows in trades.groupby("exit_policy", sort=True).indices.items():
-        policy, rules, costs = _parameters(desk, str(exit_policy))
-        runs = [run_of(desk, symbol, int(starts[k]), to_ms[symbol], costs) for k, symbol in enumerate(symbols)]
-        part = trades.iloc[rows].reset_index(drop=True), signals.iloc[rows].reset_index(drop=True)
-        played.append(simulate(*part, policy, runs, owner[rows], tick[rows], rules, costs))
+    places, policies = trades["exit_policy"].array.factorize()
+    for exit_policy in sorted(policies):
+        policy, rules, costs = _parameters(desk, exit_policy)
+        mine = (policies == exit_policy)[places]
+        with desk.reader.snapshot():
+            runs = [run_of(desk, symbol, int(starts[k]), to_ms[symbol], costs) for k, symbol in enumerate(symbols)]
+        part = rows_of(trades, mine), rows_of(signals, mine)
+        played.append(simulate(*part, policy, runs, owner[mine], tick[mine], rules, costs))
     return _stack([trade for trade, _ in played]), _stack([event for _, event in played])
 
 
@@ -126,8 +161,21 @@ def run_of(desk: Desk, symbol: str, from_ms: int, to_ms: int, costs: CostModel) 
     candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, from_ms, to_ms)
     if not perpetual(symbol):
         return Run(candles, to_ms, no_marks())
-    recorded = desk.reader.funding(desk.exchange, symbol)
-    return Run(candles, to_ms, funding_marks(recorded, from_ms - MINUTE_MS, to_ms, costs.funding_rate_pct))
+    return Run(candles, to_ms, _marks(desk, symbol, from_ms - MINUTE_MS, to_ms, costs))
+
+
+def _marks(desk: Desk, symbol: str, start_ms: int, end_ms: int, costs: CostModel) -> FundingMarks:
+    # Most minutes hold no settlement: none on the grid, none on record, give or take the minute they are rounded to.
+    if ceil_to(start_ms, DEFAULT_INTERVAL_MS) >= end_ms and not len(
+        desk.reader.funding(desk.exchange, symbol, start_ms - MINUTE_MS, end_ms + MINUTE_MS)
+    ):
+        return no_marks()
+    return funding_marks(desk.reader.funding(desk.exchange, symbol), start_ms, end_ms, costs.funding_rate_pct)
+
+
+def rows_of(frame: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Return some rows, numbered anew; the frame itself where that is all of them."""
+    return frame if which.all() else frame[which].reset_index(drop=True)
 
 
 def _parameters(desk: Desk, exit_policy: str) -> Parameters:

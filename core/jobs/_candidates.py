@@ -6,6 +6,7 @@ candidate that is already there keeps its row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,14 +14,14 @@ import pandas as pd
 from core.clock import timeframe_ms
 from core.config import Config
 from core.execution.costs import CostModel
-from core.jobs._book import begin, instrument_of, play_on
+from core.jobs._book import begin, instrument_of, play_on, rows_of
 from core.jobs._desk import Desk
 from core.pipeline import ScanRules, scan
 from core.ports import Setup
 from core.risk.sizing import RiskRules
-from core.schema import SIGNALS, TRADE_EVENTS, TRADES, Candles, empty_frame
+from core.schema import SIGNALS, TRADE_EVENTS, TRADES, Candles, FloatArray, IntArray, empty_frame
 
-__all__ = ["Stored", "closes_between", "decide_range", "scan_rules", "store_candidates"]
+__all__ = ["Found", "Stored", "closes_between", "find_range", "put_features", "scan_rules", "store_candidates"]
 
 
 def scan_rules(config: Config, costs: CostModel) -> ScanRules:
@@ -36,26 +37,38 @@ def scan_rules(config: Config, costs: CostModel) -> ScanRules:
             maintenance_margin_pct=risk.maintenance_margin_pct,
         ),
         validity_candles=config.signals.validity_candles,
-        meta_enabled=config.models.meta.enabled,
     )
 
 
-def decide_range(
-    desk: Desk, symbol: str, timeframe: str, setup: Setup, from_ms: int, to_ms: int
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Decide every close in ``(from_ms, to_ms]`` of one series.
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The candidates of some closes of one series.
 
-    Returns
-    -------
-    signals, decisions : pandas.DataFrame
-        As `pipeline.scan` gives them.
+    Parameters
+    ----------
+    signals : pandas.DataFrame
+        Columns `schema.SIGNALS`, as `pipeline.scan` gives them.
+    candles : Candles
+        The closes, with what setup and features need before them.
     closes : int
-        How many closes were decided.
+        How many closes were looked at.
     """
-    candles, first = closes_between(desk, symbol, timeframe, setup.warmup, from_ms, to_ms)
+
+    signals: pd.DataFrame
+    candles: Candles
+    closes: int
+
+
+def find_range(desk: Desk, symbol: str, timeframe: str, setup: Setup, from_ms: int, to_ms: int) -> Found:
+    """Find the candidates of every close in ``(from_ms, to_ms]`` of one series."""
+    warmup = max(setup.warmup, 0 if desk.features is None else desk.features.warmup)
+    candles, first = closes_between(desk, symbol, timeframe, warmup, from_ms, to_ms)
+    before = min(first, setup.warmup)  # a setup sees its own warm-up and no more, in whatever company
     rules = scan_rules(desk.config, desk.costs)
-    signals, decisions = scan(candles, instrument_of(desk, symbol), timeframe, setup, rules, first)
-    return signals, decisions, len(candles) - first
+    seen = candles.slice(first - before)
+    return Found(
+        scan(seen, instrument_of(desk, symbol), timeframe, setup, rules, before), candles, len(candles) - first
+    )
 
 
 def closes_between(
@@ -65,8 +78,8 @@ def closes_between(
     step = timeframe_ms(timeframe)
     first_ts = from_ms - step + 1  # a close after from_ms belongs to a candle opened after from_ms - step
     before = desk.reader.last_candles(desk.exchange, symbol, timeframe, warmup, first_ts)
-    due = desk.reader.candles(desk.exchange, symbol, timeframe, first_ts, to_ms - step + 1)
-    return Candles.concat([before, due]), len(before)
+    start_ms = int(before.ts[0]) if len(before) else first_ts
+    return desk.reader.candles(desk.exchange, symbol, timeframe, start_ms, to_ms - step + 1), len(before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,16 +91,20 @@ class Stored:
     events: pd.DataFrame
 
 
-def store_candidates(desk: Desk, signals: pd.DataFrame, decisions: pd.DataFrame, to_ms: int) -> Stored:
-    """Store one symbol's live candidates that are missing, played so far; what is taken comes later.
+def store_candidates(
+    desk: Desk, signals: pd.DataFrame, decisions: pd.DataFrame, vectors: FloatArray, to_ms: Mapping[str, int]
+) -> Stored:
+    """Store live candidates that are missing, played so far; what is taken comes later.
 
     Parameters
     ----------
     desk : Desk
     signals, decisions : pandas.DataFrame
         Row by row beside each other.
-    to_ms : int
-        Play the new trades up to here.
+    vectors : float64 array, shape (n, k)
+        Their features, row by row; not looked at where the desk has none.
+    to_ms : mapping of str to int
+        By symbol: play the new trades up to here.
 
     Returns
     -------
@@ -101,14 +118,22 @@ def store_candidates(desk: Desk, signals: pd.DataFrame, decisions: pd.DataFrame,
         fresh = put["new"].to_numpy(dtype=bool)
         if not fresh.any():
             return nothing
-        signals = signals.assign(id=put["id"].to_numpy(), origin="live")[fresh].reset_index(drop=True)
+        signals = rows_of(signals.assign(id=put["id"].to_numpy(), origin="live"), fresh)
         desk.writer.put_decisions(decisions[fresh].assign(signal_id=signals["id"].to_numpy()))
+        put_features(desk, signals["id"].to_numpy(), vectors[fresh])
         trades = begin(desk, signals)
-        symbol = str(signals["symbol"].iloc[0])
-        after, events = play_on(desk, trades, signals, {symbol: to_ms})
+        after, events = play_on(desk, trades, signals, to_ms)
         if len(after):
             waiting = trades[~trades["signal_id"].isin(after["signal_id"])]
             trades = pd.concat([waiting, after], ignore_index=True)
         desk.writer.put_trades(trades)
         desk.writer.put_events(events)
     return Stored(signals, trades, events)
+
+
+def put_features(desk: Desk, signal_ids: IntArray, vectors: FloatArray) -> None:
+    """Store the vectors that are missing, where candidates are described at all."""
+    if desk.features is None or not len(signal_ids):
+        return
+    desk.writer.put_feature_set(desk.features.id, desk.features.columns)
+    desk.writer.put_features(desk.features.id, signal_ids, vectors)

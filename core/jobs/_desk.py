@@ -7,14 +7,15 @@ and keeps nothing between runs but `memory`, which can always be made again from
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.config import Config
+from core.config import Config, ConfigSource
 from core.errors import TraderError
 from core.execution.costs import CostModel
 from core.execution.rules import ExecutionRules
+from core.features import FeatureSet
 from core.ports import ExitPolicy, Market, Notifier, Setup
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -38,6 +39,8 @@ class Report:
         One whole line each.
     exit_code : int
         What a command ends with that ran only this job, where it is not `ok`; see `core.errors`.
+    text : str
+        What a person may want to read of it, where a line is not enough.
     """
 
     job: str
@@ -45,6 +48,7 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     exit_code: int = TraderError.exit_code
+    text: str = ""
 
     def counted(self) -> str:
         """Return what was done, in one short line."""
@@ -100,6 +104,12 @@ class Desk:
     notifiers : dict of str to Notifier
         By channel name.
     log : logging.Logger
+    features : FeatureSet or None
+        What candidates are described by; None where `models.meta.enabled` is false.
+    source : ConfigSource or None
+        Where `config` came from, for what writes to it.
+    reopen : callable or None
+        Opens the same desk in another process, with a market that is not asked; can be pickled.
     memory : dict
         Per-job caches between cycles.
     """
@@ -116,4 +126,7 @@ class Desk:
     rules: ExecutionRules
     notifiers: dict[str, Notifier]
     log: logging.Logger
+    features: FeatureSet | None = None
+    source: ConfigSource | None = None
+    reopen: Callable[[], Desk] | None = None
     memory: dict[str, Any] = field(default_factory=dict)

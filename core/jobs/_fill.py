@@ -18,15 +18,16 @@ from core.execution import book
 from core.execution.costs import CostModel
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
-from core.pipeline import ScanRules, scan, simulate
+from core.features import FeatureSet, Outcomes
+from core.pipeline import ScanRules, Surroundings, describe, scan, simulate
 from core.ports import ExitPolicy, Setup
-from core.schema import DECISIONS, SIGNALS, Candles, FrameSpec, Instrument, empty_frame
+from core.schema import SIGNALS, Candles, FloatArray, FrameSpec, Instrument, empty_frame
 
 __all__ = ["ALL", "FillRules", "Filled", "Series", "Stretch", "fill", "kept"]
 
 Cut = tuple[int, str]  # decided_ms and key of the oldest candidate to keep
 ALL: Cut = (0, "")
-Found = tuple[pd.DataFrame, pd.DataFrame]
+Found = tuple[pd.DataFrame, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class FillRules:
         Its identity with `execution` and `costs`, ``name@hash8``.
     execution : ExecutionRules
     costs : CostModel
+    features : FeatureSet or None
+        What candidates are described by.
     stride : int
         Keep candidates of every `stride`-th candle of the grid that starts at the epoch.
     """
@@ -52,6 +55,7 @@ class FillRules:
     policy_id: str
     execution: ExecutionRules
     costs: CostModel
+    features: FeatureSet | None = None
     stride: int = 1
 
 
@@ -63,9 +67,11 @@ class Series:
     ----------
     timeframe : str
     candles : Candles
-        With the longest warm-up of the setups before them.
+        With the longest warm-up of setups and features before them.
     first : int
         Position of the first candle whose close is to be decided.
+    around : Surroundings
+        What features may look at beside the candles.
     since : (int, str)
         Leave out candidates before this decided_ms and key.
     """
@@ -73,6 +79,7 @@ class Series:
     timeframe: str
     candles: Candles
     first: int
+    around: Surroundings
     since: Cut = ALL
 
 
@@ -106,8 +113,10 @@ class Filled:
     ----------
     closes : int
         How many were decided.
-    signals, decisions : pandas.DataFrame
-        Columns `schema.SIGNALS` and `schema.DECISIONS`, row by row: the candidates found, with the ids -1, -2, ...
+    signals : pandas.DataFrame
+        Columns `schema.SIGNALS`: the candidates found, with the ids -1, -2, ...; nobody has judged them yet.
+    vectors : float64 array, shape (n, k)
+        Their features, row by row, without what follows from earlier outcomes; no columns where there are no features.
     trades : pandas.DataFrame
         Columns `schema.TRADES`: one for each candidate that was lacking one, then one for each found.
     events : pandas.DataFrame
@@ -116,13 +125,13 @@ class Filled:
 
     closes: int
     signals: pd.DataFrame
-    decisions: pd.DataFrame
+    vectors: FloatArray
     trades: pd.DataFrame
     events: pd.DataFrame
 
 
 def fill(stretch: Stretch) -> Filled:
-    """Decide every close of a stretch, and play each candidate as far as its candles go.
+    """Find the candidates of every close of a stretch, describe them, and play each as far as its candles go.
 
     Parameters
     ----------
@@ -135,8 +144,9 @@ def fill(stretch: Stretch) -> Filled:
     rules = stretch.rules
     found = [_find(stretch, series, setup) for series in stretch.series for setup in rules.setups]
     signals = _stack([signals for signals, _ in found], SIGNALS)
-    decisions = _stack([decisions for _, decisions in found], DECISIONS)
-    signals["id"] = decisions["signal_id"] = -1 - np.arange(len(signals), dtype=np.int64)
+    width = 0 if rules.features is None else len(rules.features.columns)
+    vectors = np.concatenate([np.empty((0, width)), *(vectors for _, vectors in found)])
+    signals["id"] = -1 - np.arange(len(signals), dtype=np.int64)
     closes = sum(len(series.candles) - series.first for series in stretch.series)
     played = _stack([stretch.lacking, signals], SIGNALS)
     trades = book.new_trades(played, rules.policy_id, rules.execution)
@@ -155,7 +165,7 @@ def fill(stretch: Stretch) -> Filled:
     if not is_due.all():  # what is decided at the very end of the candles waits, in its place
         order = np.argsort(np.concatenate([np.flatnonzero(is_due), np.flatnonzero(~is_due)]))
         after = pd.concat([after, trades[~is_due]], ignore_index=True).take(order).reset_index(drop=True)
-    return Filled(closes, signals, decisions, after, events)
+    return Filled(closes, signals, vectors, after, events)
 
 
 def kept(signals: pd.DataFrame, timeframe: str, stride: int, since: Cut) -> npt.NDArray[np.bool_]:
@@ -171,10 +181,13 @@ def kept(signals: pd.DataFrame, timeframe: str, stride: int, since: Cut) -> npt.
 def _find(stretch: Stretch, series: Series, setup: Setup) -> Found:
     # Each setup sees its own warm-up and no more, as it does live.
     before = min(series.first, setup.warmup)
-    candles = series.candles.slice(series.first - before)
-    signals, decisions = scan(candles, stretch.instrument, series.timeframe, setup, stretch.rules.scan, before)
-    keep = kept(signals, series.timeframe, stretch.rules.stride, series.since)
-    return _where(signals, keep), _where(decisions, keep)
+    candles, rules = series.candles.slice(series.first - before), stretch.rules
+    signals = scan(candles, stretch.instrument, series.timeframe, setup, rules.scan, before)
+    signals = _where(signals, kept(signals, series.timeframe, rules.stride, series.since))
+    if rules.features is None or signals.empty:
+        return signals, np.empty((len(signals), 0 if rules.features is None else len(rules.features.columns)))
+    seen = (series.candles, series.timeframe, rules.features, rules.costs, series.around, Outcomes.none())
+    return signals, describe(signals, *seen)
 
 
 def _where(frame: pd.DataFrame, keep: npt.NDArray[np.bool_]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from core.ingest.gaps import Gaps
 from core.ingest.plan import Window, gap_window, next_window
 from core.jobs._desk import Desk
 from core.schema import Candles, FloatArray
+from core.store.reader import Marks
 
 __all__ = [
     "TRANSACTION_ROWS",
@@ -115,12 +116,10 @@ def history_start(desk: Desk, now_ms: int) -> int:
     return start_ms if start_ms < now_ms else 0
 
 
-def load_series(desk: Desk, symbol: str, known: Series | None = None) -> Series:
-    """Read where a series stands; `known` again, where nobody else has moved it on meanwhile."""
+def load_series(desk: Desk, symbol: str) -> Series:
+    """Read where a series stands."""
     key = (desk.exchange, symbol, desk.config.data.base_timeframe)
     checkpoint_ms = desk.reader.checkpoint(*key)
-    if known is not None and known.checkpoint_ms == checkpoint_ms:
-        return known
     if checkpoint_ms is None:
         checkpoint_ms = desk.reader.frontier(*key)
     return Series(first_stored(desk, symbol), checkpoint_ms, Gaps.of_frame(desk.reader.gaps(*key)))
@@ -237,48 +236,54 @@ async def _with_second_answer(desk: Desk, symbol: str, window: Window, rows: Flo
 
 
 def write(desk: Desk, pulls: Sequence[Pulled], now_ms: int) -> Written:
-    """Write what was fetched, all of it in one transaction.
-
-    Parameters
-    ----------
-    desk : Desk
-    pulls : sequence of Pulled
-    now_ms : int
-        Market time; recorded as the time the candles were first seen.
-
-    Returns
-    -------
-    Written
-    """
+    """Write what was fetched, all of it in one transaction; `now_ms` is recorded as when candles were first seen."""
     written = Written()
     if not any(pulled.answers for pulled in pulls):
         return written
     with desk.writer.transaction():
+        _write_candles(desk, pulls, now_ms, written)
         for pulled in pulls:
-            _write_one(desk, pulled, now_ms, written)
+            _write_findings(desk, pulled, now_ms, written)
+        desk.writer.set_marks(desk.exchange, _marks(desk, pulls))
     return written
 
 
-def _write_one(desk: Desk, pulled: Pulled, now_ms: int, written: Written) -> None:
+def _write_candles(desk: Desk, pulls: Sequence[Pulled], now_ms: int, written: Written) -> None:
+    base = desk.config.data.base_timeframe
+    parts = [
+        (pulled.symbol, base, answer.candles) for pulled in pulls for answer in pulled.answers if len(answer.candles)
+    ]
+    for (symbol, *_), put in zip(parts, desk.writer.put_many_candles(desk.exchange, parts, now_ms), strict=True):
+        written.candles += put.inserted
+        written.revised += put.revised
+        if put.revised_from_ms is not None:
+            ask_for_rebuild(desk, symbol, put.revised_from_ms)
+
+
+def _write_findings(desk: Desk, pulled: Pulled, now_ms: int, written: Written) -> None:
+    """Write what an answer told beside candles: after them, so that one that fills a given-up gap is a revision."""
     key = (desk.exchange, pulled.symbol, desk.config.data.base_timeframe)
     for answer in pulled.answers:
-        if len(answer.candles):
-            put = desk.writer.put_candles(*key, answer.candles, now_ms)
-            written.candles += put.inserted
-            written.revised += put.revised
-            if put.revised_from_ms is not None:
-                ask_for_rebuild(desk, pulled.symbol, put.revised_from_ms)
         if len(answer.rejected):
             desk.writer.put_quarantine(*key, answer.rejected, now_ms)
             written.quarantined += len(answer.rejected)
         if answer.gaps_changed is not None:
-            # After the candles, so that one which fills a confirmed gap is recorded as a revision.
             desk.writer.put_gaps(*key, answer.gaps_changed)
-    written.gaps_open += int((~pulled.series.gaps.confirmed).sum())
-    if pulled.series.checkpoint_ms is not None and pulled.series.checkpoint_ms != pulled.before.checkpoint_ms:
-        desk.writer.set_checkpoint(*key, pulled.series.checkpoint_ms)
-    if pulled.series.frontier_ms is not None and pulled.series.frontier_ms != pulled.before.frontier_ms:
-        desk.writer.set_frontier(*key, pulled.series.frontier_ms)
+    if len(pulled.series.gaps):
+        written.gaps_open += int((~pulled.series.gaps.confirmed).sum())
+
+
+def _marks(desk: Desk, pulls: Sequence[Pulled]) -> dict[tuple[str, str], Marks]:
+    """Return how far the series have come that came further."""
+    base = desk.config.data.base_timeframe
+    moved: dict[tuple[str, str], Marks] = {}
+    for pulled in pulls:
+        before, now = pulled.before, pulled.series
+        pairs = (now.frontier_ms, before.frontier_ms), (now.checkpoint_ms, before.checkpoint_ms)
+        marks = Marks(*(None if reached == stood else reached for reached, stood in pairs))
+        if marks != Marks():
+            moved[pulled.symbol, base] = marks
+    return moved
 
 
 def ask_for_rebuild(desk: Desk, symbol: str, from_ms: int) -> None:

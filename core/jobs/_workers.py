@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeVar
 
 from core.errors import ConfigError, TraderError
 
-__all__ = ["Workers", "alone", "dask_cluster", "in_order", "processes"]
+__all__ = ["Workers", "alone", "begin_process", "dask_cluster", "in_order", "processes"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -130,14 +130,14 @@ def processes(count: int, *modules: str) -> Iterator[Workers]:
         What they import before their first task.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, context, initializer=_begin_process, initargs=modules)
+    pool = ProcessPoolExecutor(count, context, initializer=begin_process, initargs=modules)
     try:
         yield _Processes(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_process(*modules: str) -> None:
+def begin_process(*modules: str) -> None:
     """Leave Ctrl-C to the parent, and end when it has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # as `core.cli` does while it imports

@@ -22,6 +22,7 @@ from core.clock import MINUTE_MS, timeframe_ms
 from core.errors import CredentialsError, NotifierError, NotifierUnavailable
 from core.jobs._announce import EVENT, NEW_SIGNAL, NOTE
 from core.jobs._desk import Desk, Report
+from core.jobs.why import judged_lines_of
 from core.ports import Message, Notifier
 from core.results.explain import Moment, Quote, digest_words, event_words, note_words, signal_words, to_plain
 
@@ -200,7 +201,8 @@ def _compose(desk: Desk, delivery: _Delivery, letter: list[Row], at_ms: int) -> 
         return None, "its signal is no longer stored"
     if len(letter) > 1:
         return _message(digest_words(chosen, moment)), None
-    return _message(signal_words(chosen[0], moment, _newest_price(desk, chosen[0]))), None
+    judged = judged_lines_of(desk, signals[signals["id"] == chosen[0]["id"]])
+    return _message(signal_words(chosen[0], moment, _newest_price(desk, chosen[0]), judged)), None
 
 
 def _reply(desk: Desk, delivery: _Delivery, row: Row, moment: Moment) -> tuple[Message | None, str | None]:

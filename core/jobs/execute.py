@@ -7,7 +7,7 @@ in one transaction with the alerts that announce it.
 from __future__ import annotations
 
 from core.jobs._announce import event_rows
-from core.jobs._book import join_signals, play_on, playable_to
+from core.jobs._book import join_signals, play_on, playable, rows_of
 from core.jobs._desk import Desk, Report
 
 __all__ = ["run"]
@@ -31,14 +31,16 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if trades.empty:
         return Report("execute_signals")
     signals = join_signals(desk, trades)
-    to_ms = {symbol: playable_to(desk, symbol, now_ms) for symbol in signals["symbol"].unique()}
-    after, events = play_on(desk, trades, signals, to_ms)
+    after, events = play_on(desk, trades, signals, playable(desk, signals["symbol"].unique(), now_ms))
     if after.empty:
         return Report("execute_signals")
     with desk.writer.transaction():
-        desk.writer.put_trades(after)
-        desk.writer.put_events(events)
-        desk.writer.queue(event_rows(events, after, signals, desk.config, list(desk.notifiers), now_ms))
+        eventful = after["signal_id"].isin(events["signal_id"].unique()).to_numpy()
+        desk.writer.move_trades(rows_of(after, ~eventful))
+        if len(events):
+            desk.writer.put_trades(after[eventful])
+            desk.writer.put_events(events)
+            desk.writer.queue(event_rows(events, after, signals, desk.config, list(desk.notifiers), now_ms))
     finished = after["status"].isin(["CLOSED", "EXPIRED", "CANCELLED"]).sum()
     filled = (events["kind"] == "FILL").sum()
     return Report("execute_signals", counts={"moved": len(after), "filled": int(filled), "finished": int(finished)})

@@ -6,16 +6,20 @@ passed its end, and again when a candle inside it was revised, however long ago.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.clock import DAY_MS, MINUTE_MS, floor_to, timeframe_ms
 from core.indicators.resample import resample
 from core.jobs._desk import Desk, Report
+from core.schema import Candles
+from core.store.reader import Marks
 
 __all__ = ["run"]
 
 CHUNK_MS = 32 * DAY_MS  # of minutes a transaction: under 20 000 derived candles, and memory that stays flat
+
+AllMarks = Mapping[tuple[str, str], Marks]  # by symbol and timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,13 @@ async def run(desk: Desk, now_ms: int) -> Report:
     """
     done: dict[tuple[str, str], int] = desk.memory.setdefault("resampled", {})
     written = revised = 0
-    for parts in _transactions(part for symbol in desk.symbols for part in _parts(desk, symbol, done)):
-        with desk.writer.transaction():
-            for part in parts:
-                inserted, changed = _write(desk, part, now_ms)
-                written += inserted
-                revised += changed
+    with desk.reader.snapshot():
+        marks = desk.reader.marks(desk.exchange)
+        due = [part for symbol in desk.symbols for part in _parts(desk, symbol, marks, done)]
+    for parts in _transactions(due):
+        inserted, changed = _write(desk, parts, now_ms)
+        written += inserted
+        revised += changed
         # Only now: what a failed transaction took back is due again.
         done.update({(part.symbol, timeframe): end for part in parts for timeframe, (_, end) in part.buckets.items()})
     return Report("resample", counts={"candles": written, "revised": revised})
@@ -77,17 +82,18 @@ def _transactions(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
         yield group
 
 
-def _parts(desk: Desk, symbol: str, done: dict[tuple[str, str], int]) -> Iterator[_Part]:
+def _parts(desk: Desk, symbol: str, marks: AllMarks, done: dict[tuple[str, str], int]) -> Iterator[_Part]:
     """Yield what is due of one symbol, in order of time."""
-    base = (desk.exchange, symbol, desk.config.data.base_timeframe)
-    frontier, mark = desk.reader.frontier(*base), desk.reader.meta(_mark_name(desk, symbol))
+    base = desk.config.data.base_timeframe
+    frontier, mark = _frontier(marks, symbol, base), desk.reader.meta(_mark_name(desk, symbol))
     at = {
-        timeframe: _first_due(desk, symbol, timeframe, done, mark) for timeframe in desk.config.data.derived_timeframes
+        timeframe: _first_due(desk, symbol, timeframe, marks, done, mark)
+        for timeframe in desk.config.data.derived_timeframes
     }
-    due = [timeframe for timeframe, start in at.items() if start + timeframe_ms(timeframe) <= (frontier or 0)]
-    if frontier is None or not (due or mark):
+    is_due = any(start + timeframe_ms(timeframe) <= frontier for timeframe, start in at.items())
+    if frontier == 0 or not (is_due or mark):
         return
-    oldest = desk.reader.first_ms(*base) or 0
+    oldest = desk.reader.first_ms(desk.exchange, symbol, base) or 0
     at = {timeframe: max(start, floor_to(oldest, timeframe_ms(timeframe))) for timeframe, start in at.items()}
     until = min(at.values(), default=frontier)
     while until < frontier or mark:
@@ -99,31 +105,51 @@ def _parts(desk: Desk, symbol: str, done: dict[tuple[str, str], int]) -> Iterato
         mark = left
 
 
-def _first_due(desk: Desk, symbol: str, timeframe: str, done: dict[tuple[str, str], int], mark: str | None) -> int:
+def _frontier(marks: AllMarks, symbol: str, timeframe: str) -> int:
+    found = marks.get((symbol, timeframe))
+    return (found.frontier_ms or 0) if found else 0
+
+
+def _first_due(
+    desk: Desk, symbol: str, timeframe: str, marks: AllMarks, done: dict[tuple[str, str], int], mark: str | None
+) -> int:
     """Return the bucket from which a derived series is to be made."""
     start = done.get((symbol, timeframe))
     if start is None:
-        stored = desk.reader.frontier(desk.exchange, symbol, timeframe)
-        start = max(0, (stored or 0) - desk.config.data.resample.lookback_minutes * MINUTE_MS)
+        stored = _frontier(marks, symbol, timeframe)
+        start = max(0, stored - desk.config.data.resample.lookback_minutes * MINUTE_MS)
     return floor_to(min(start, int(mark)) if mark else start, timeframe_ms(timeframe))
 
 
-def _write(desk: Desk, part: _Part, now_ms: int) -> tuple[int, int]:
-    """Make the candles of a part; return how many are new and how many changed."""
-    inserted = changed = 0
+def _write(desk: Desk, parts: Sequence[_Part], now_ms: int) -> tuple[int, int]:
+    """Make and store the candles of some parts; return how many are new and how many changed."""
+    with desk.writer.transaction():
+        made = list(_made(desk, parts))
+        puts = desk.writer.put_many_candles(desk.exchange, made, now_ms)
+        desk.writer.set_marks(desk.exchange, _moved_on(desk, parts))
+        for part in parts:
+            name = _mark_name(desk, part.symbol)
+            if part.mark and desk.reader.meta(name) == part.mark:  # else somebody has asked for more meanwhile
+                desk.writer.set_meta(name, part.mark_after)
+    return sum(put.inserted for put in puts), sum(put.revised for put in puts)
+
+
+def _made(desk: Desk, parts: Iterable[_Part]) -> Iterator[tuple[str, str, Candles]]:
     base = desk.config.data.base_timeframe
-    candles = desk.reader.candles(desk.exchange, part.symbol, base, part.from_ms, part.until_ms)
-    for timeframe, (start, end) in part.buckets.items():
-        series = (desk.exchange, part.symbol, timeframe)
-        put = desk.writer.put_candles(*series, resample(candles, timeframe_ms(timeframe), start, end), now_ms)
-        if end > (desk.reader.frontier(*series) or 0):
-            desk.writer.set_frontier(*series, end)
-        inserted += put.inserted
-        changed += put.revised
-    name = _mark_name(desk, part.symbol)
-    if part.mark and desk.reader.meta(name) == part.mark:  # else somebody has asked for more meanwhile
-        desk.writer.set_meta(name, part.mark_after)
-    return inserted, changed
+    for part in parts:
+        candles = desk.reader.candles(desk.exchange, part.symbol, base, part.from_ms, part.until_ms)
+        for timeframe, (start, end) in part.buckets.items():
+            yield part.symbol, timeframe, resample(candles, timeframe_ms(timeframe), start, end)
+
+
+def _moved_on(desk: Desk, parts: Iterable[_Part]) -> dict[tuple[str, str], Marks]:
+    """Return the derived series that reach further than they did."""
+    marks, moved = desk.reader.marks(desk.exchange), {}
+    for part in parts:  # in order of time: the last one counts
+        for timeframe, (_, end) in part.buckets.items():
+            if end > _frontier(marks, part.symbol, timeframe):
+                moved[part.symbol, timeframe] = Marks(frontier_ms=end)
+    return moved
 
 
 def _mark_name(desk: Desk, symbol: str) -> str:

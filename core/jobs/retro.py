@@ -19,15 +19,18 @@ from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.jobs import _workers
 from core.jobs._account import settle
 from core.jobs._book import instrument_of, join_signals, play_on, playable_to, policy_id, run_of
-from core.jobs._candidates import closes_between, decide_range, scan_rules
+from core.jobs._candidates import closes_between, find_range, scan_rules
+from core.jobs._describe import surroundings
 from core.jobs._desk import Desk, Report
 from core.jobs._fill import ALL, Filled, FillRules, Series, Stretch, fill, kept
-from core.schema import SIGNALS, empty_frame
+from core.jobs._hearing import Heard, Hearing
+from core.pipeline import Surroundings
+from core.schema import SIGNALS, Candles, empty_frame
 from core.store.connection import MAX_TRANSACTION_ROWS
 
 __all__ = ["RetroRequest", "run"]
 
-CHUNK_MS = 128 * DAY_MS
+CHUNK_MS = 64 * DAY_MS
 TRANSACTION_ROWS = MAX_TRANSACTION_ROWS
 BATCH = 2_000  # unfinished trades moved on in a transaction, each with a few events
 WORTH_A_PROCESS = 2_500_000
@@ -54,6 +57,8 @@ class RetroRequest:
         Processes at once; 0 uses up to `compute.jobs`, as many as the work is worth.
     cluster : str
         Address of a Dask scheduler whose workers compute; ``""`` leaves it to `compute.backend`.
+    model : str
+        Who judges: a version, ``current`` for the model in force now, ``""`` for who was in force then.
     """
 
     start_ms: int
@@ -64,6 +69,7 @@ class RetroRequest:
     limit_per_pair: int = 0
     jobs: int = 0
     cluster: str = ""
+    model: str = ""
 
 
 async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress | None = None) -> Report:
@@ -88,7 +94,8 @@ async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress
     TraderError
         Somebody who computes has failed; what was written until then stays.
     """
-    fills = [_Fill(desk, symbol, request, now_ms) for symbol in request.symbols]
+    hearing = Hearing(desk, request.model)
+    fills = [_Fill(desk, symbol, request, now_ms, hearing) for symbol in request.symbols]
     base_ms = timeframe_ms(desk.config.data.base_timeframe)
     total = sum(end - start for one in fills for start, end in one.chunks) // base_ms
     counts = {"closes": 0, "signals": 0, "trades": 0}
@@ -99,8 +106,7 @@ async def run(desk: Desk, now_ms: int, request: RetroRequest, progress: Progress
             counts["closes"] += filled.closes
             counts["signals"] += one.store(filled)
             counts["trades"] += len(filled.trades) - len(filled.signals)
-            if chunk == one.chunks[-1]:
-                counts["trades"] += one.carry_on()
+            counts["trades"] += one.carry_on(one.playable_ms if chunk == one.chunks[-1] else chunk[1] + CHUNK_MS)
             done += (chunk[1] - chunk[0]) // base_ms
             if progress:
                 progress(done, total, one.symbol)
@@ -115,7 +121,7 @@ def _computed_by(desk: Desk, request: RetroRequest, minutes: int) -> AbstractCon
     if request.cluster or (compute.backend == "dask" and not request.jobs):
         return _workers.dask_cluster(request.cluster, compute.jobs)
     count = request.jobs or min(compute.jobs, minutes // WORTH_A_PROCESS)
-    return _workers.processes(count, fill.__module__) if count > 1 else _workers.alone()
+    return _workers.processes(count, "core.arrowless", fill.__module__) if count > 1 else _workers.alone()
 
 
 def _settle(desk: Desk, fills: Sequence[_Fill]) -> None:
@@ -134,8 +140,8 @@ def _settle(desk: Desk, fills: Sequence[_Fill]) -> None:
 class _Fill:
     """Fills in one symbol, chunk after chunk."""
 
-    def __init__(self, desk: Desk, symbol: str, request: RetroRequest, now_ms: int) -> None:
-        self.desk, self.symbol, self.request = desk, symbol, request
+    def __init__(self, desk: Desk, symbol: str, request: RetroRequest, now_ms: int, hearing: Hearing) -> None:
+        self.desk, self.symbol, self.request, self.hearing = desk, symbol, request, hearing
         self.playable_ms = playable_to(desk, symbol, now_ms)
         self.chunks = list(self._chunks())
 
@@ -155,9 +161,8 @@ class _Fill:
         """Read what it takes to fill a chunk in."""
         start_ms, end_ms = chunk
         desk, rules = self.desk, self._rules
-        warmup = max((setup.warmup for setup in rules.setups), default=0)
         series = tuple(
-            Series(timeframe, *closes_between(desk, self.symbol, timeframe, warmup, start_ms, end_ms), since)
+            self._series(timeframe, start_ms, end_ms, since)
             for timeframe, since in self._since.items()
             if since[0] <= end_ms
         )
@@ -165,6 +170,15 @@ class _Fill:
         reach_ms = end_ms + self._reach_ms if series or len(lacking) else start_ms  # what nobody plays is not read
         run = run_of(desk, self.symbol, start_ms, min(reach_ms, self.playable_ms), rules.costs)
         return Stretch(rules, instrument_of(desk, self.symbol), series, run, lacking)
+
+    def _series(self, timeframe: str, start_ms: int, end_ms: int, since: tuple[int, str]) -> Series:
+        features = self.desk.features
+        needed = [0 if features is None else features.warmup, *(setup.warmup for setup in self.desk.setups)]
+        candles, first = closes_between(self.desk, self.symbol, timeframe, max(needed), start_ms, end_ms)
+        around = Surroundings(Candles.empty(), np.empty((0, 2)))
+        if features is not None and len(candles):
+            around = surroundings(self.desk, self.symbol, timeframe, int(candles.ts[0]), end_ms)
+        return Series(timeframe, candles, first, around, since)
 
     @cached_property
     def _rules(self) -> FillRules:
@@ -176,6 +190,7 @@ class _Fill:
             policy_id=policy_id(desk),
             execution=desk.rules,
             costs=desk.costs,
+            features=desk.features,
             stride=self.request.stride,
         )
 
@@ -198,6 +213,7 @@ class _Fill:
     def store(self, filled: Filled) -> int:
         """Write what is new of a chunk, in transactions of bounded size; return how many signals are."""
         trades, new = filled.trades, 0
+        heard = self.hearing.hear(filled)
         begun = len(trades) - len(filled.signals)
         # A signal, its decision, its trade, and what happened to it.
         rows = np.cumsum(3 + trades["n_events"].to_numpy())
@@ -213,38 +229,37 @@ class _Fill:
                     self.desk.writer.put_trades(trades.iloc[lo:hi])
                     self.desk.writer.put_events(happened)
                 else:
-                    found = slice(lo - begun, hi - begun)
-                    new += self._store(filled.signals[found], filled.decisions[found], trades.iloc[lo:hi], happened)
+                    new += self._store(heard.slice(lo - begun, hi - begun), trades.iloc[lo:hi], happened)
             lo = hi
         return new
 
-    def _store(self, signals: pd.DataFrame, decisions: pd.DataFrame, trades: pd.DataFrame, events: pd.DataFrame) -> int:
-        """Write candidates that are not there yet, under the ids they get."""
-        writer, first = self.desk.writer, -int(signals["id"].iloc[0])
-        put = writer.put_signals(signals.assign(origin="retro"))
+    def _store(self, heard: Heard, trades: pd.DataFrame, events: pd.DataFrame) -> int:
+        """Write candidates that are not there yet, under the ids they get, and what is new of the others."""
+        writer, first = self.desk.writer, -int(heard.signals["id"].iloc[0])
+        put = writer.put_signals(heard.signals.assign(origin="retro"))
         ids, is_new = put["id"].to_numpy(), put["new"].to_numpy(dtype=bool)
+        self.hearing.write(heard, ids, is_new)
         if not is_new.any():
             return 0
         happened = -events["signal_id"].to_numpy() - first
         if not is_new.all():
-            decisions, trades, events = decisions[is_new], trades[is_new], events[is_new[happened]]
+            trades, events = trades[is_new], events[is_new[happened]]
             happened = happened[is_new[happened]]
-        writer.put_decisions(decisions.assign(signal_id=ids[is_new]))
         writer.put_trades(trades.assign(signal_id=ids[is_new]))
         writer.put_events(events.assign(signal_id=ids[happened]))
         return int(is_new.sum())
 
-    def carry_on(self) -> int:
-        """Play what is unfinished to the end of the candles, no more than a chunk's length at once."""
-        moved, until_ms = 0, 0
-        while until_ms < self.playable_ms:
+    def carry_on(self, to_ms: int) -> int:
+        """Play what is unfinished to a time or the end of the candles, no more than a chunk's length at once."""
+        moved, until_ms, end_ms = 0, 0, min(to_ms, self.playable_ms)
+        while until_ms < end_ms:
             unfinished = self.desk.reader.trades(
                 exchange=self.desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"]
             )
-            due = unfinished[unfinished["next_ms"] < self.playable_ms].reset_index(drop=True)
+            due = unfinished[unfinished["next_ms"] < end_ms].reset_index(drop=True)
             if due.empty:
                 break
-            until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, self.playable_ms)
+            until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, end_ms)
             for lo in range(0, len(due), BATCH):
                 moved += self._play(due.iloc[lo : lo + BATCH].reset_index(drop=True), until_ms)
         return moved
@@ -267,7 +282,7 @@ class _Fill:
         found: list[tuple[int, str]] = []
         for start, end in reversed(self.chunks):
             for setup in self.desk.setups:
-                signals, _, _ = decide_range(self.desk, self.symbol, timeframe, setup, start, end)
+                signals = find_range(self.desk, self.symbol, timeframe, setup, start, end).signals
                 signals = signals[kept(signals, timeframe, self.request.stride, ALL)]
                 found += list(zip(signals["decided_ms"].tolist(), signals["key"].tolist(), strict=True))
             if len(found) >= self.request.limit_per_pair:

@@ -6,20 +6,27 @@ decided as of its own `decided_ms`. A stale series waits and writes nothing; lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
-from core.clock import timeframe_ms
+from core.clock import DAY_MS, MINUTE_MS, timeframe_ms
 from core.jobs._account import settle, settled_until
 from core.jobs._announce import event_rows, new_signal_rows
-from core.jobs._book import instrument_of, playable_to
-from core.jobs._candidates import Stored, decide_range, scan_rules, store_candidates
+from core.jobs._book import instrument_of, playable
+from core.jobs._candidates import Stored, find_range, scan_rules, store_candidates
+from core.jobs._describe import describe_live
 from core.jobs._desk import Desk, Report
-from core.pipeline import plan_hash
+from core.jobs._gating import Court
+from core.pipeline import decided, plan_hash
 from core.risk.terms import Terms, terms_to_text
+from core.schema import DECISIONS, SIGNALS, FloatArray, empty_frame
+from core.store.reader import Marks
 
 __all__ = ["run"]
+
+Due = tuple[str, str, int, int]  # symbol, timeframe, and the range ``(done, frontier]`` of closes to decide
 
 
 async def run(desk: Desk, now_ms: int) -> Report:
@@ -37,50 +44,65 @@ async def run(desk: Desk, now_ms: int) -> Report:
         Counts of closes decided and signals found.
     """
     due = list(_due(desk, now_ms))
-    if not due:
-        return Report("scan_signals")
-    closes = count = 0
-    decided = []
-    for symbol, timeframe, done_ms, frontier_ms in due:
-        for setup in desk.setups:
-            signals, decisions, count = decide_range(desk, symbol, timeframe, setup, done_ms, frontier_ms)
-            decided.append((symbol, signals, decisions))
-        closes += count
-    terms = _terms_in_force(desk, {symbol for symbol, *_ in due})
+    report = _scan(desk, due, now_ms) if due else Report("scan_signals")
+    _read_ahead(desk)
+    return report
+
+
+def _scan(desk: Desk, due: Sequence[Due], now_ms: int) -> Report:
+    signals, vectors, closes = _find(desk, due, now_ms)
+    decisions = Court(desk).judge(signals, vectors) if len(signals) else empty_frame(DECISIONS)
+    symbols = list(dict.fromkeys(symbol for symbol, *_ in due))
+    to_ms, terms = playable(desk, symbols, now_ms), _terms_in_force(desk, symbols)
     with desk.writer.transaction():
-        stored = [
-            store_candidates(desk, signals, decisions, playable_to(desk, symbol, now_ms))
-            for symbol, signals, decisions in decided
-            if len(signals)
-        ]
+        new = store_candidates(desk, decided(signals, decisions), decisions, vectors, to_ms)
+        noted = [(symbol, timeframe, done_ms, terms[symbol]) for symbol, timeframe, done_ms, _ in due]
+        desk.writer.note_many_live(desk.exchange, noted)
+        marks = {(symbol, timeframe): Marks(scanned_ms=frontier_ms) for symbol, timeframe, _, frontier_ms in due}
+        desk.writer.set_marks(desk.exchange, marks)
+        _take(desk, new, now_ms)
+    return Report("scan_signals", counts={"closes": closes, "signals": len(new.signals)})
+
+
+def _find(desk: Desk, due: Sequence[Due], now_ms: int) -> tuple[pd.DataFrame, FloatArray, int]:
+    """Return the candidates of all closes that are due, their vectors, and how many closes there were."""
+    found, closes = [], 0
+    with desk.reader.snapshot():
         for symbol, timeframe, done_ms, frontier_ms in due:
-            desk.writer.note_live(desk.exchange, symbol, timeframe, done_ms, terms[symbol])
-            desk.writer.set_scanned(desk.exchange, symbol, timeframe, frontier_ms)
-        _take(desk, stored, now_ms)
-    found = sum(len(new.signals) for new in stored)
-    return Report("scan_signals", counts={"closes": closes, "signals": found})
+            count = 0
+            for setup in desk.setups:
+                one = find_range(desk, symbol, timeframe, setup, done_ms, frontier_ms)
+                if len(one.signals):
+                    found.append(one)
+                count = one.closes
+            closes += count
+    if not found:
+        return empty_frame(SIGNALS), np.empty((0, 0)), closes
+    vectors = [describe_live(desk, one.signals, one.candles, now_ms) for one in found]
+    return pd.concat([one.signals for one in found], ignore_index=True), np.concatenate(vectors), closes
 
 
-def _take(desk: Desk, stored: list[Stored], now_ms: int) -> None:
+def _take(desk: Desk, new: Stored, now_ms: int) -> None:
     """Decide what the account takes since the last close whose outcomes were all known, and announce what is new."""
     mark = f"settled:{desk.exchange}"
     known = desk.reader.meta(mark)
-    fresh = [new for new in stored if len(new.signals)]
-    starts = [int(new.signals["decided_ms"].min()) for new in fresh] + ([int(known)] if known else [])
+    starts = [int(known)] if known else []
+    if len(new.signals):
+        starts.append(int(new.signals["decided_ms"].min()))
     from_ms = min(starts, default=now_ms)
-    if fresh or len(desk.reader.signals(exchange=desk.exchange, start_ms=from_ms, limit=1, columns=["id"])):
-        taken = settle(desk, from_ms).set_index(["signal_id", "exit_policy"])
-        _announce(desk, fresh, taken, now_ms)
+    if len(new.signals) or len(desk.reader.signals(exchange=desk.exchange, start_ms=from_ms, limit=1, columns=["id"])):
+        taken = settle(desk, from_ms)
+        if len(new.signals):
+            _announce(desk, new, taken.set_index(["signal_id", "exit_policy"]), now_ms)
     desk.writer.set_meta(mark, str(settled_until(desk, now_ms)))
 
 
-def _announce(desk: Desk, fresh: list[Stored], taken: pd.DataFrame, now_ms: int) -> None:
+def _announce(desk: Desk, new: Stored, taken: pd.DataFrame, now_ms: int) -> None:
     channels = list(desk.notifiers)
-    for new in fresh:
-        told = taken.loc[pd.MultiIndex.from_frame(new.trades[["signal_id", "exit_policy"]])]
-        trades = new.trades.assign(taken=told["taken"].to_numpy(), blocked_by=told["blocked_by"].to_numpy())
-        desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, channels, now_ms))
-        desk.writer.queue(event_rows(new.events, trades, new.signals, desk.config, channels, now_ms))
+    told = taken.loc[pd.MultiIndex.from_frame(new.trades[["signal_id", "exit_policy"]])]
+    trades = new.trades.assign(taken=told["taken"].to_numpy(), blocked_by=told["blocked_by"].to_numpy())
+    desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, channels, now_ms))
+    desk.writer.queue(event_rows(new.events, trades, new.signals, desk.config, channels, now_ms))
 
 
 def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:
@@ -88,21 +110,21 @@ def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:
     rules = scan_rules(desk.config, desk.costs)
     plans = [plan_hash(setup, rules) for setup in desk.setups]
     return {
-        symbol: terms_to_text(Terms(plans, rules.risk, rules.meta_enabled, instrument_of(desk, symbol)))
+        symbol: terms_to_text(Terms(plans, rules.risk, desk.config.models.meta.enabled, instrument_of(desk, symbol)))
         for symbol in symbols
     }
 
 
-def _due(desk: Desk, now_ms: int) -> Iterator[tuple[str, str, int, int]]:
-    """Yield symbol, timeframe and the range ``(done, frontier]`` of each series with closes to decide.
+def _due(desk: Desk, now_ms: int) -> Iterator[Due]:
+    """Yield the series with closes to decide.
 
     A first start decides the newest close and leaves the older ones to the retro scan. So does a first start
     while the history is still being fetched: it waits, lest years of old closes pass for live ones.
     """
+    marks, nothing = desk.reader.marks(desk.exchange), Marks()
     for symbol in desk.symbols:
         for timeframe in desk.config.timeframes:
-            series = (desk.exchange, symbol, timeframe)
-            frontier_ms, done_ms = desk.reader.frontier(*series), desk.reader.scanned(*series)
+            frontier_ms, _, done_ms = marks.get((symbol, timeframe), nothing)
             step = timeframe_ms(timeframe)
             if frontier_ms is None or (done_ms is None and now_ms - frontier_ms >= 2 * step):
                 continue
@@ -110,3 +132,18 @@ def _due(desk: Desk, now_ms: int) -> Iterator[tuple[str, str, int, int]]:
                 done_ms = frontier_ms - step
             if done_ms < frontier_ms:
                 yield symbol, timeframe, done_ms, frontier_ms
+
+
+def _read_ahead(desk: Desk) -> None:
+    """Have the store remember what closes are decided with: once after a start, when nobody waits for it."""
+    if desk.memory.setdefault("read_ahead", False):
+        return
+    desk.memory["read_ahead"] = True
+    described = 0 if desk.features is None else desk.features.warmup
+    needed = max([described, *(setup.warmup for setup in desk.setups)])
+    wanted = dict.fromkeys(desk.config.timeframes, needed)
+    wanted.setdefault(desk.config.data.base_timeframe, DAY_MS // MINUTE_MS)
+    with desk.reader.snapshot():
+        for symbol in desk.symbols:
+            for timeframe, n in wanted.items():
+                desk.reader.last_candles(desk.exchange, symbol, timeframe, n)

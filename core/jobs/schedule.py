@@ -21,6 +21,7 @@ from core.clock import ceil_to
 from core.errors import TraderError
 from core.jobs import alert, cycle, maintain
 from core.jobs._desk import Desk, Report
+from core.jobs.weekly import Weekly
 
 __all__ = ["Schedule"]
 
@@ -42,6 +43,8 @@ class Schedule:
         Given the desk, returns the one to use from now on (the configuration is read again each cycle).
     on_cycle : callable, optional
         Called after each cycle with market time and the stages' reports.
+    weekly : Weekly, optional
+        Looks after each cycle whether a weekly job is due.
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class Schedule:
         desk: Desk,
         refresh: Refresh,
         on_cycle: Callable[[int, list[Report]], None] = lambda _now_ms, _reports: None,
+        weekly: Weekly | None = None,
     ) -> None:
         self.desk, self.refresh, self.on_cycle = desk, refresh, on_cycle
         self.cycles = 0
+        self._weekly = weekly
         self._done = asyncio.Event()
         self._ticking = asyncio.Lock()
         self._alerting = asyncio.Lock()
@@ -103,6 +108,8 @@ class Schedule:
                             await self._deliver()
             finally:
                 self._scheduler.shutdown(wait=False)
+                if self._weekly is not None:
+                    await self._weekly.end()
         if self._failure is not None:
             raise self._failure
 
@@ -120,6 +127,8 @@ class Schedule:
             reports = await cycle.run(self.desk, now_ms, should_stop=self._done.is_set)
             self.cycles += 1
             self.on_cycle(now_ms, reports)
+            if self._weekly is not None and not self._done.is_set():
+                await self._weekly.look(self.desk, now_ms)
 
     async def _advanced(self) -> int | None:
         """Return the market's next moment; None when it has ended, or when asked to stop before it comes."""

@@ -17,6 +17,7 @@ from core.errors import MarketError, UnknownSymbol
 from core.ingest.frontier import Series
 from core.jobs._desk import Desk, Report, by_reason
 from core.jobs._series import TRANSACTION_ROWS, Budget, Pulled, history_start, load_series, pull, write
+from core.store.reader import Marks
 
 __all__ = ["run"]
 
@@ -88,13 +89,25 @@ async def _pull_all(desk: Desk, memory: Memory, now_ms: int) -> list[Pulled]:
     rows = max(TRANSACTION_ROWS // len(desk.symbols), desk.config.incremental.overlap_candles + 1)
     budget = Budget(PAGES, rows, monotonic_s() + PAGING_S)
     turnstile = asyncio.Semaphore(AT_ONCE)
+    standing = _standing(desk, memory)
 
     async def one(symbol: str) -> Pulled:
-        series = load_series(desk, symbol, memory.series.get(symbol))
         async with turnstile:
-            return await pull(desk, symbol, series, now_ms, start_ms, budget)
+            return await pull(desk, symbol, standing[symbol], now_ms, start_ms, budget)
 
     return await asyncio.gather(*(one(symbol) for symbol in desk.symbols))
+
+
+def _standing(desk: Desk, memory: Memory) -> dict[str, Series]:
+    """Return where each series stands: as remembered, where nobody else has moved it on meanwhile."""
+    base = desk.config.data.base_timeframe
+    marks = desk.reader.marks(desk.exchange, base)
+    standing = {}
+    for symbol in desk.symbols:
+        known = memory.series.get(symbol)
+        is_current = known is not None and known.checkpoint_ms == marks.get((symbol, base), Marks()).checkpoint_ms
+        standing[symbol] = known if known is not None and is_current else load_series(desk, symbol)
+    return standing
 
 
 async def _read_listing(desk: Desk, memory: Memory, now_ms: int) -> list[str]:

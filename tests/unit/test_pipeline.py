@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from core.execution.costs import CostModel
-from core.pipeline import ScanRules, plan_hash, scan, take
+from core.gate import Evidence, GateRules
+from core.pipeline import ScanRules, decided, judge, nobody, plan_hash, scan, take
 from core.risk.limits import LimitRules
 from core.risk.sizing import RiskRules
 from core.schema import DECISIONS, SIGNALS, Candles, Instrument
@@ -33,28 +34,30 @@ def found(
     rules: ScanRules = RULES,
     first: int = 0,
 ) -> pd.DataFrame:
-    return scan(candles, instrument, timeframe, setup or EveryNth(), rules, first)[0]
+    return scan(candles, instrument, timeframe, setup or EveryNth(), rules, first)
 
 
-def test_rows_have_the_declared_columns_and_stand_beside_their_decisions() -> None:
-    signals, decisions = scan(CANDLES, INSTRUMENT, "5m", EveryNth(), RULES)
-    assert len(signals) == len(decisions) == 96
-    assert dict(signals.dtypes.astype(str)) == dict(SIGNALS) and dict(decisions.dtypes.astype(str)) == dict(DECISIONS)
+def test_rows_have_the_declared_columns() -> None:
+    signals = found()
+    assert len(signals) == 96
+    assert dict(signals.dtypes.astype(str)) == dict(SIGNALS)
     assert (signals["decided_ms"] == signals["ts_ms"] + 300_000).all()
     assert (signals["valid_until_ms"] == signals["decided_ms"] + 60 * 300_000).all()
     assert (signals["id"] == 0).all() and (signals["origin"] == "").all()
 
 
-def test_nothing_found_gives_empty_frames_with_the_declared_columns() -> None:
-    signals, decisions = scan(Candles.empty(), INSTRUMENT, "5m", EveryNth(), RULES)
-    assert dict(signals.dtypes.astype(str)) == dict(SIGNALS) and dict(decisions.dtypes.astype(str)) == dict(DECISIONS)
-    assert len(signals) == len(decisions) == 0
+def test_nothing_found_gives_an_empty_frame_with_the_declared_columns() -> None:
+    signals = found(candles=Candles.empty())
+    assert dict(signals.dtypes.astype(str)) == dict(SIGNALS)
+    assert len(signals) == 0
 
 
 @pytest.mark.parametrize(("enabled", "reason"), [(True, "NO_MODEL"), (False, "DISABLED")])
 def test_without_a_model_every_candidate_is_ungated_and_says_why(enabled: bool, reason: str) -> None:
-    signals, decisions = scan(CANDLES, INSTRUMENT, "5m", EveryNth(), replace(RULES, meta_enabled=enabled))
-    for frame in (signals, decisions):
+    signals = found()
+    decisions = judge(signals, nobody(len(signals)), GateRules(), Evidence(), alarm=False, enabled=enabled)
+    assert dict(decisions.dtypes.astype(str)) == dict(DECISIONS)
+    for frame in (decided(signals, decisions), decisions):
         assert set(frame["verdict"]) == {"UNGATED"} and set(frame["reason"]) == {reason}
         assert frame["ml_p"].isna().all() and frame["ev_pct"].isna().all() and set(frame["model_version"]) == {""}
 

@@ -26,16 +26,18 @@ class OfflineMarket:
         The exchange rows are recorded under.
     synthetic : bool
         Whether its stored candles were generated.
+    at_ms : int, optional
+        The time it is there, UTC milliseconds, where that is not the machine's: the end of what a tape has played.
     """
 
     live = False
 
-    def __init__(self, exchange: str, synthetic: bool = False) -> None:
-        self.exchange, self.synthetic = exchange, synthetic
+    def __init__(self, exchange: str, synthetic: bool = False, at_ms: int | None = None) -> None:
+        self.exchange, self.synthetic, self._at_ms = exchange, synthetic, at_ms
 
     def now_ms(self) -> int:
-        """Return the machine's time, UTC milliseconds."""
-        return wall_now_ms()
+        """Return its time, UTC milliseconds."""
+        return wall_now_ms() if self._at_ms is None else self._at_ms
 
     async def advance(self) -> int | None:
         """Return the time."""

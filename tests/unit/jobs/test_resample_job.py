@@ -147,11 +147,9 @@ def test_a_request_that_grew_older_meanwhile_is_kept(desk: Desk) -> None:
     feed(desk, candles, end_of(candles))
     run(desk)
     revise(desk, 2000)
-    parts = list(job._parts(desk, BTC, desk.memory["resampled"]))
+    parts = list(job._parts(desk, BTC, desk.reader.marks(EXCHANGE), desk.memory["resampled"]))
     revise(desk, 100)
-    with desk.writer.transaction():
-        for part in parts:
-            job._write(desk, part, 0)
+    job._write(desk, parts, 0)
     assert desk.reader.meta(f"rebuild:{EXCHANGE}:{BTC}") == str(START_MS + 100 * MINUTE_MS)
     run(desk)
     assert_lawful(desk)

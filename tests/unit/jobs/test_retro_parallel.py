@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,7 @@ from core.errors import ConfigError, TraderError
 from core.jobs import _workers, resample, retro
 from core.jobs._desk import Desk
 from core.jobs._fill import Filled, Stretch, fill
+from core.jobs._hearing import Hearing
 from tests.desks import BTC, ETH, feed, minutes, open_desk, same_candles, without
 from tests.engine import differences, record
 from tests.factories import START_MS
@@ -56,7 +58,7 @@ def stretches(folder: Path) -> Iterator[Stretch]:
     desk = filled_desk(folder)
     request = retro.RetroRequest(**ALL)
     for symbol in request.symbols:
-        one = retro._Fill(desk, symbol, request, END)
+        one = retro._Fill(desk, symbol, request, END, Hearing(desk, ""))
         yield from (one.stretch(chunk) for chunk in one.chunks)
     desk.writer.close()
 
@@ -84,9 +86,11 @@ def test_a_stretch_survives_a_journey_and_gives_the_same_frames_twice(tmp_path: 
         assert same_candles(there.run.candles, stretch.run.candles)
         assert not there.run.candles.close.flags.writeable and not there.series[0].candles.close.flags.writeable
         before, after, again = fill(stretch), fill(there), fill(stretch)
-        for name in ("signals", "decisions", "trades", "events"):
+        for name in ("signals", "trades", "events"):
             pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
             pd.testing.assert_frame_equal(getattr(before, name), getattr(again, name))
+        np.testing.assert_array_equal(before.vectors, after.vectors)
+        np.testing.assert_array_equal(before.vectors, again.vectors)
         assert before.closes == after.closes > 0 and len(before.signals) > 50
 
 
@@ -94,7 +98,7 @@ def test_trades_and_events_of_a_stretch_lie_in_the_order_of_its_candidates(tmp_p
     for filled in map(fill, stretches(tmp_path)):
         assert isinstance(filled, Filled)
         assert filled.signals["id"].tolist() == [-1 - k for k in range(len(filled.signals))]
-        assert filled.decisions["signal_id"].tolist() == filled.trades["signal_id"].tolist()
+        assert filled.signals["id"].tolist() == filled.trades["signal_id"].tolist()
         expected = filled.trades["signal_id"].repeat(filled.trades["n_events"]).tolist()
         assert filled.events["signal_id"].tolist() == expected
 

@@ -135,7 +135,7 @@ def test_a_signal_and_its_alert_are_written_together_or_not_at_all(desk: Desk, m
 
     step(desk, at(10))
     counts = len(desk.reader.signals()), len(desk.reader.outbox()), len(desk.reader.trades())
-    for method in ("put_decisions", "put_trades", "put_events", "queue", "set_scanned"):
+    for method in ("put_decisions", "put_trades", "put_events", "queue", "note_many_live"):
         with monkeypatch.context() as patch:
             patch.setattr(desk.writer, method, cut)
             feed(desk, CANDLES, at(10.25))
@@ -177,7 +177,7 @@ def test_the_parameters_of_a_trade_are_recorded_though_the_first_attempt_to_begi
     feed(desk, CANDLES, at(10))
     asyncio.run(resample.run(desk, at(10)))
     with monkeypatch.context() as patch:
-        patch.setattr(desk.writer, "set_scanned", cut)
+        patch.setattr(desk.writer, "note_many_live", cut)
         with pytest.raises(KeyboardInterrupt):
             asyncio.run(scan.run(desk, at(10)))
     step(desk, at(10))

@@ -81,6 +81,7 @@ async def test_one_cycle_can_be_had_alone_and_says_what_it_has_to_say(desk: Desk
         "funding",
         "resample",
         "execute_signals",
+        "watch_drift",
         "scan_signals",
     ]
     assert schedule.cycles == 1 and len(messenger.told) == 1

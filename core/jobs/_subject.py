@@ -1,0 +1,51 @@
+"""Which candidates and trades an overview is about: those of the rules in force, or else of the newest on record.
+
+The law: one exit policy at a time, and the plans of one configuration; figures of different rules are never added up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.execution.identity import exit_policy_id
+from core.jobs._desk import Desk
+from core.jobs._learning import plans_of
+from core.results.rows import newest_policy, plan_table
+
+__all__ = ["Subject", "subject_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is counted.
+
+    Parameters
+    ----------
+    plans : tuple of str
+    exit_policy : str
+        ``""`` where nothing was played yet.
+    in_force : bool
+        Whether both are those of the configuration in force.
+    """
+
+    plans: tuple[str, ...]
+    exit_policy: str
+    in_force: bool
+
+    def __str__(self) -> str:
+        plans, more = ", ".join(self.plans), "" if self.in_force else " (the newest on record; others are in force)"
+        return f"plan {plans or 'none'}, exit policy {self.exit_policy or 'none'}{more}"
+
+
+def subject_of(desk: Desk) -> Subject:
+    """Return the plans and the exit policy in force, or the newest on record of what has no candidate yet."""
+    signals = desk.reader.signals(exchange=desk.exchange, columns=["id", "plan_hash", "decided_ms"])
+    plans, known = tuple(plans_of(desk)), set(signals["plan_hash"])
+    planned = bool(known.intersection(plans)) or not known
+    chosen = plans if planned else (str(plan_table(signals).index[0]),)
+    trades = desk.reader.trades(exchange=desk.exchange, columns=["signal_id", "exit_policy"])
+    exits = exit_policy_id(desk.exit_policy, desk.rules, desk.costs)
+    mine = trades[trades["signal_id"].isin(signals.loc[signals["plan_hash"].isin(chosen), "id"])]
+    played = mine.empty or bool((mine["exit_policy"] == exits).any())
+    policy = exits if played else newest_policy(mine, desk.reader.exit_policies())
+    return Subject(chosen, policy, planned and played)
