@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROFILE ?=
+WORLD ?=
 PORT ?= 8501
 
 .PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance browser realdata bench bench-peers bench-page lock audit clean
@@ -28,8 +29,8 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-demo: install ## Build a synthetic market, scan it, run the live engine over it, say where the viewer is
-	$(BIN)/python -m core demo
+demo: install ## Build a synthetic market, learn from it, run the live engine over it (WORLD=walk: nothing to learn)
+	$(BIN)/python -m core demo $(if $(WORLD),--world $(WORLD))
 
 run: install ## Run the engine (PROFILE=demo for another profile)
 	$(BIN)/python scheduler_run.py $(if $(PROFILE),--profile $(PROFILE))

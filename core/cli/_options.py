@@ -99,9 +99,17 @@ def _add_scan_commands(add: Add) -> None:
 
     _add_stress_command(add)
 
-    made = add("demo", "Build a synthetic market, scan its past, then run the live engine over the days after it.")
+    made = add(
+        "demo", "Build a synthetic market, learn from its past, then run the live engine over the days after."
+    )
     made.add_argument(
-        "--seconds", type=_positive, default=100, metavar="S", help="about how long the live part takes, seconds (100)"
+        "--seconds", type=_positive, default=60, metavar="S", help="about how long the live part takes, seconds (60)"
+    )
+    made.add_argument(
+        "--world",
+        type=_one_of("edge", "walk", "fat"),
+        metavar="WORLD",
+        help="edge, or walk or fat where nothing can be learned (exchange.synthetic.world)",
     )
 
 

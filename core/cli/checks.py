@@ -43,24 +43,25 @@ def check(arguments: argparse.Namespace) -> int:
     setups, rules = app.build_setups(config, costs), scan_rules(config, costs)
     played = app.build_exit_policy(config), app.build_rules(config)
     markets = _generated(config, arguments) if arguments.synthetic else _stored(config, arguments)
-    every = [
-        subject
-        for market in markets
-        for subject in subjects(market, setups, rules, *played, app.build_features(config))
-        if arguments.action == "lookahead" or _is_warm(subject)
-    ]
+    features = app.build_features(config)
+    there = [subject for market in markets for subject in subjects(market, setups, rules, *played, features)]
+    asked = [subject for subject in there if arguments.action == "lookahead" or subject.warmup is not None]
+    every = [subject for subject in asked if len(subject.candles) > (subject.warmup or 0)]
     faults: dict[str, list[tuple[Subject, Fault]]] = {subject.name: [] for subject in every}
     with tqdm(every, unit="part", desc=f"check {arguments.action}", dynamic_ncols=True, disable=None) as bar:
         for number, subject in enumerate(bar):
             bar.set_postfix_str(f"{subject.name} {subject.series}", refresh=False)
             rng = np.random.default_rng([arguments.seed, number])
             faults[subject.name] += [(subject, fault) for fault in _faults(arguments, subject, rng)]
-    if not every:
-        raise TraderError(f"check {arguments.action}: no series is longer than the warm-up; nothing was compared")
     for name, found in faults.items():
         places = len({subject.series for subject in every if subject.name == name})
         print(f"{name:<20}{places} series, {arguments.cuts} cuts each: {_verdict(arguments.action, len(found))}")
-    return _ended(arguments.action, [one for found in faults.values() for one in found])
+    ended = _ended(arguments.action, [one for found in faults.values() for one in found])
+    left_out = [name for name in dict.fromkeys(subject.name for subject in asked) if name not in faults]
+    if left_out or not every:
+        told = ", ".join(left_out) or "any part"
+        raise TraderError(f"check {arguments.action}: no series is longer than the warm-up of {told}; not compared")
+    return ended
 
 
 def _faults(arguments: argparse.Namespace, subject: Subject, rng: np.random.Generator) -> Sequence[Fault]:
@@ -68,11 +69,6 @@ def _faults(arguments: argparse.Namespace, subject: Subject, rng: np.random.Gene
         return find_leaks(subject.compute, subject.candles, arguments.cuts, rng)
     assert subject.warmup is not None  # the others are left out
     return find_cold_starts(subject.compute, subject.candles, subject.warmup, arguments.cuts, rng)
-
-
-def _is_warm(subject: Subject) -> bool:
-    """Whether a part declares a warm-up, and its candles reach beyond it."""
-    return subject.warmup is not None and len(subject.candles) > subject.warmup
 
 
 def _verdict(action: str, faults: int) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,30 +24,46 @@ from core.cli.engine import only_one, refreshed
 from core.clock import DAY_MS, format_ms, monotonic_s
 from core.config import ConfigSource
 from core.errors import ConfigError, StoreError
-from core.jobs import resample, retro
+from core.jobs import calibrate, resample, retro, train, tune
 from core.jobs._desk import Desk, Report
 from core.jobs.analyze import analyze
 from core.jobs.schedule import Schedule
 from core.jobs.transfer import import_rows
+from core.jobs.weekly import Weekly
 from core.schema import Candles, FloatArray
-from core.store.reader import Reader
+from core.store import artefacts
+from core.store.writer import Writer
 
 __all__ = ["demo"]
 
-HISTORY_DAYS = 60
+LIVE_DAYS = 5
+"""Days at the end of the tape that are left for the live engine."""
+
 BATCH_ROWS = 20_000
+STEPS = 7
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Build the demo's database, scan its past, play the days after it live, and sum up."""
+    """Build the demo's database, learn from its past, play the days after it live, and sum up."""
     arguments.profile = arguments.profile or "demo"
+    if arguments.world:
+        os.environ["TRADER__EXCHANGE__SYNTHETIC__WORLD"] = arguments.world
     source = source_of(arguments)
     path = database(source.current)
     with only_one(path):
         _refuse_real(source, path)
-        for old in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            old.unlink(missing_ok=True)
-        return asyncio.run(_demo(arguments, source, path))
+        for old in path.parent.glob(f"{path.name}*"):
+            if old.name.removeprefix(path.name).startswith(("-wal", "-shm", ".bak-v")) or old == path:
+                old.unlink(missing_ok=True)
+        artefacts.prune(source.current.models.meta.model_path, keep=())
+        return asyncio.run(_demo(arguments, _own_copy(source, path.with_suffix(".yaml")), path))
+
+
+def _own_copy(source: ConfigSource, copy: Path) -> ConfigSource:
+    """Return the same configuration from a copy of its last file: tuning writes thresholds into it."""
+    path, environ, overlays = source.files
+    shutil.copyfile(source.target, copy)
+    return ConfigSource(path, environ, [*overlays[:-1], copy])
 
 
 def _refuse_real(source: ConfigSource, path: Path) -> None:
@@ -55,7 +73,8 @@ def _refuse_real(source: ConfigSource, path: Path) -> None:
         raise ConfigError(f"exchange.id = {exchange}: the demo plays a synthetic market; try --profile demo")
     if not path.exists() or not path.stat().st_size:
         return
-    held = set(Reader(path).series()["exchange"]) - {"synthetic"}
+    with Writer(path) as writer:  # one that an older version has left is brought up to date first
+        held = set(writer.reader.series()["exchange"]) - {"synthetic"}
     if held:
         raise StoreError(
             f"database {path}: holds candles of {', '.join(sorted(held))}, and the demo replaces its database; "
@@ -65,10 +84,10 @@ def _refuse_real(source: ConfigSource, path: Path) -> None:
 
 async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path) -> int:
     made = source.current.exchange.synthetic
-    say(f"1/4 generating a SYNTHETIC market: {made.days} days, world '{made.world}', seed {made.seed}")
+    _step(1, f"generating a SYNTHETIC market: {made.days} days, world '{made.world}', seed {made.seed}")
     symbols = list(source.current.symbols)
     tape = make_tape(made.world, symbols, made.start_ms, made.days, made.seed, made.p_star)
-    live_from = made.start_ms + HISTORY_DAYS * DAY_MS
+    live_from = made.start_ms + (made.days - LIVE_DAYS) * DAY_MS
     market = ReplayMarket(tape, "synthetic", start_ms=live_from, synthetic=True)
     desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
@@ -76,18 +95,53 @@ async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path)
         for symbol in symbols:
             candles = tape.series[symbol].candles.between(None, live_from)
             say(f"    {import_rows(desk, symbol, partial(_batches, candles), 'synthetic tape')}")
-        say(f"2/4 retro scan over the {HISTORY_DAYS} days before {format_ms(live_from)}")
         await resample.run(desk, live_from)
         request = retro.RetroRequest(0, live_from, symbols, list(desk.config.timeframes))
+        _step(
+            2, f"retro scan of {made.days - LIVE_DAYS} days: every candidate is described and played minute by minute"
+        )
         say(f"    {await retro.run(desk, live_from, request)}")
-        say("3/4 the live engine over the days after it, as fast as it keeps up (Ctrl-C ends it early)")
+        _step(3, "learning p(win): walk-forward, then the model (about half a minute)")
+        _tell(await train.run(desk, live_from, progress=_blocks))
+        _step(4, "calibrating, and looking for thresholds with evidence")
+        _tell(await calibrate.run(desk, live_from))
+        _tell(await tune.run(desk, live_from))
+        _step(5, "judging the past with what was said of it out of sample")
+        say(f"    {await retro.run(desk, live_from, request)}")
+        desk, _ = app.refresh(desk, source)
+        _step(6, f"the live engine from {format_ms(live_from)} on, as fast as it keeps up (Ctrl-C ends it early)")
         await _live(desk, source, arguments.seconds)
-        say("4/4 what came of it (SYNTHETIC market, UNGATED signals)")
+        _step(7, f"what came of it (SYNTHETIC market, world '{made.world}')")
         say(analyze(desk.reader, desk.config, path.with_name("demo_equity.csv")))
-        say("\nThe viewer on this database:  make dashboard PROFILE=demo   (http://127.0.0.1:8501)")
+        _closing(desk, path)
         return 0
     finally:
         await close(desk)
+
+
+def _step(number: int, text: str) -> None:
+    say(f"{number}/{STEPS} {text}")
+
+
+def _tell(report: Report) -> None:
+    for line in report.text.splitlines():
+        say(f"    {line}")
+
+
+def _blocks(done: int, total: int) -> None:
+    if done == total or done % 6 == 0:
+        say(f"    {done} of {total} blocks")
+
+
+def _closing(desk: Desk, path: Path) -> None:
+    """Say where to look next."""
+    newest = desk.reader.signals(exchange=desk.exchange, origin="live", limit=1, columns=["id"])
+    if len(newest):
+        say(f"\nOne decision explained:     python -m core why {newest['id'].iloc[0]} --profile demo")
+    say("From closes to wins:         python -m core funnel --profile demo")
+    say("What was said, what came:    python -m core reliability --profile demo")
+    say(f"Tuned thresholds:            {path.with_suffix('.yaml')}, a copy of the profile made for this run")
+    say("The viewer on this database: make dashboard PROFILE=demo   (http://127.0.0.1:8501)")
 
 
 async def _live(desk: Desk, source: ConfigSource, seconds: int) -> None:
@@ -104,7 +158,7 @@ async def _live(desk: Desk, source: ConfigSource, seconds: int) -> None:
         if now_ms % DAY_MS == 0:
             say(f"--- {format_ms(now_ms)} (SYNTHETIC) ---")
 
-    schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle)
+    schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle, Weekly())
     await schedule.run()
     told = ", ".join(f"{count} {name}" for name, count in counted.items())
     say(f"    {schedule.cycles} minutes played up to {format_ms(desk.market.now_ms())}: {told}")

@@ -36,18 +36,20 @@ def surroundings(desk: Desk, symbol: str, timeframe: str, start_ms: int, end_ms:
     return Surroundings(candles, desk.reader.funding(desk.exchange, symbol, start_ms - _FUNDING_MS, end_ms))
 
 
-def outcomes_with(desk: Desk, symbol: str, timeframe: str, plan_hash: str, from_ms: int, own: pd.DataFrame) -> Outcomes:
+def outcomes_with(desk: Desk, series: tuple[str, str, str], from_ms: int, own: pd.DataFrame) -> Outcomes:
     """Return how the newest candidates of a series ended: stored ones decided before a time, and later ones at hand.
 
     Parameters
     ----------
     desk : Desk
-    symbol, timeframe, plan_hash : str
+    series : (str, str, str)
+        Symbol, timeframe and plan_hash.
     from_ms : int
         When the first of `own` was decided.
     own : pandas.DataFrame
         Columns `schema.TRADES`: candidates decided from then on, whether they are stored already or not.
     """
+    symbol, timeframe, plan_hash = series
     asked = (desk.exchange, symbol, timeframe, policy_id(desk), plan_hash)
     known, r = desk.reader.outcomes(*asked, limit=OUTCOMES_READ, decided_before_ms=from_ms)
     closed = own[own["status"] == "CLOSED"]
@@ -74,7 +76,7 @@ def describe_live(desk: Desk, signals: pd.DataFrame, candles: Candles, now_ms: i
     symbol, timeframe, plan_hash = (str(signals[name].iloc[0]) for name in ("symbol", "timeframe", "plan_hash"))
     around = surroundings(desk, symbol, timeframe, int(candles.ts[0]), int(signals["decided_ms"].max()))
     own = _played(desk, signals, symbol, now_ms)
-    outcomes = outcomes_with(desk, symbol, timeframe, plan_hash, int(signals["decided_ms"].min()), own)
+    outcomes = outcomes_with(desk, (symbol, timeframe, plan_hash), int(signals["decided_ms"].min()), own)
     return describe(signals, candles, timeframe, desk.features, desk.costs, around, outcomes)
 
 

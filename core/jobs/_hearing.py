@@ -98,7 +98,8 @@ class Hearing:
         whose = list(zip(*(signals[name] for name in ("symbol", "timeframe", "plan_hash")), strict=True))
         for key in dict.fromkeys(whose):
             rows = np.array([place for place, one in enumerate(whose) if one == key])
-            outcomes = outcomes_with(self._desk, *key, int(signals["decided_ms"].iloc[rows].min()), own.iloc[rows])
+            from_ms = int(signals["decided_ms"].iloc[rows].min())
+            outcomes = outcomes_with(self._desk, key, from_ms, own.iloc[rows])
             plans = Plans.of(signals.iloc[rows])
             vectors[rows] = features.with_outcomes(vectors[rows], plans, outcomes)
         return vectors
