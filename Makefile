@@ -6,7 +6,7 @@ PROFILE ?=
 WORLD ?=
 PORT ?= 8501
 
-.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance browser realdata bench bench-peers bench-page lock audit clean
+.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance accept browser realdata bench bench-peers bench-page lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,7 +54,10 @@ unit: install-dev ## Fast tests
 	$(BIN)/python -m pytest tests/unit tests/contracts tests/docs -q -n 2 --dist loadfile -m "not realdata"
 
 acceptance: install-dev ## The whole engine against local servers and tapes
-	$(BIN)/python -m pytest tests/acceptance -q -m "not realdata" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
+	$(BIN)/python -m pytest tests/acceptance tests/meta -q -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
+
+accept: install-dev ## The bars of the meta-model in their whole size: what was asked, what was measured (half an hour)
+	TRADER_JOBS=$${TRADER_JOBS:-2} $(BIN)/python -m pytest tests/meta -q -s -m accept -p no:cacheprovider
 
 browser: install-dev ## The viewer, in a real browser where there is one
 	$(BIN)/python -m pytest tests/viewer -q

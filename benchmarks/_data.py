@@ -27,7 +27,7 @@ from core.schema import Candles
 
 __all__ = [
     "BTC", "EXCHANGE", "START_MS", "copy_database", "fill", "load_candles", "make_candles", "open_desk",
-    "recorded_candles", "save_candles", "write_config",
+    "recorded_candles", "save_candles", "with_models", "write_config",
 ]  # fmt: skip
 
 EXCHANGE = "synthetic"
@@ -67,13 +67,14 @@ def _frozen(array: Any) -> Any:
 
 
 def write_config(folder: Path, symbols: Sequence[str], timeframes: Sequence[str]) -> Path:
-    """Write the shipped configuration for a synthetic market into a folder; the database lies beside it."""
+    """Write the shipped configuration for a synthetic market into a folder, models off; the database lies beside it."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     config["app"] |= {"data_dir": str(folder), "db_path": str(folder / "ohlcv.db")}
     config["app"] |= {"log_dir": str(folder / "logs"), "log_level": "ERROR"}
     config["exchange"] = {"id": EXCHANGE}
     config |= {"symbols": list(symbols), "timeframes": list(timeframes), "notify": {"console": False}}
     config["data"]["derived_timeframes"] = list(timeframes)
+    config["models"]["meta"] |= {"enabled": False, "model_path": str(folder / "models")}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -104,10 +105,21 @@ def fill(config: Path, candles: Mapping[str, Candles], derived: bool) -> None:
 
 
 def copy_database(config: Path, folder: Path) -> Path:
-    """Copy a configuration and its database into a fresh folder; return the new configuration."""
+    """Copy a configuration, its database and its models into a fresh folder; return the new configuration."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     text = config.read_text(encoding="utf-8").replace(str(config.parent), str(folder))
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     shutil.copyfile(config.with_name("ohlcv.db"), folder / "ohlcv.db")
+    if config.with_name("models").is_dir():
+        shutil.copytree(config.with_name("models"), folder / "models")
     return folder / "config.yaml"
+
+
+def with_models(config: Path, folder: Path) -> Path:
+    """Copy a configuration and its database into a fresh folder, models on; return the new configuration."""
+    path = copy_database(config, folder)
+    text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text["models"]["meta"]["enabled"] = True
+    path.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    return path

@@ -1,4 +1,4 @@
-"""Candle worlds for the meta-model: from generated minutes to decided candidates, in memory, by the engine's own stages.
+"""Candle worlds for the meta-model: from generated minutes to verdicts, in memory, by the engine's own stages.
 
 A world of known truth goes the way of every market: minutes, longer candles, candidates, their trades on minutes,
 their features, a walk forward through time, weekly tunings. No database and no job is in between, and the parameters
@@ -19,7 +19,7 @@ from functools import cache, lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -74,8 +74,7 @@ TIMEFRAMES = ("15m", "1h", "4h")
 START_MS = 1_640_563_200_000  # Monday 2021-12-27
 NO_FUNDING = np.empty((0, 2))
 
-_Argument = TypeVar("_Argument")
-_Result = TypeVar("_Result")
+_Argument, _Result = TypeVar("_Argument"), TypeVar("_Result")
 
 
 class Place(NamedTuple):
@@ -197,8 +196,7 @@ def candidates_in(
 ) -> pd.DataFrame:
     """Return the candidates of a run of candles, from where setup and features are warm."""
     warm = max(at.setup.warmup, feature_set().warmup)
-    said: Any = scan(candles, instrument, timeframe, at.setup, at.rules, warm if first is None else first)
-    return said[0] if isinstance(said, tuple) else said
+    return scan(candles, instrument, timeframe, at.setup, at.rules, warm if first is None else first)
 
 
 def outcomes_of(trades: pd.DataFrame) -> Outcomes:
@@ -262,7 +260,7 @@ def shown(told: Walked, until_ms: int | None = None) -> Skill:
     """Return whether predictions with an outcome known by a time beat the plans' geometry."""
     known = told.rows if until_ms is None else told.rows[told.rows["known_ms"] <= until_ms]
     won, p, p_geo = (known[name].to_numpy(np.float64) for name in ("won", "p", "p_geo"))
-    return skill(won, p, p_geo, known["decided_ms"].to_numpy(np.int64))
+    return skill(won, p, p_geo, known["decided_ms"].to_numpy(np.int64), known["known_ms"].to_numpy(np.int64))
 
 
 def tuned(told: Walked, now_ms: int | None = None) -> Tuning:
@@ -299,8 +297,7 @@ def in_parallel(
     """Yield a function's results in order; with TRADER_JOBS set in as many processes, each told on a line."""
     jobs, began = int(os.environ.get("TRADER_JOBS", "1")), perf_counter()
     if jobs < 2 or len(arguments) < 2:
-        results: Iterator[_Result] = map(function, arguments)
-        yield from results
+        yield from map(function, arguments)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for number, result in enumerate(pool.map(function, arguments), start=1):

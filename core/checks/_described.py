@@ -1,7 +1,7 @@
 """What features say of candidates, in the form the checks compare.
 
-The law: whatever lies around a series is made of its own candles here, so that it ends, or goes on otherwise, where they
-do.
+The law: whatever lies around a series is made of its own candles here, so that it ends where they do, and goes on
+otherwise where they do.
 """
 
 from __future__ import annotations

@@ -20,23 +20,37 @@ __all__ = [
     "CONFIGURATION",
     "FUNDING_DEFAULT",
     "LATE",
+    "LATE_BENCHMARK",
+    "LATE_OUTCOME",
+    "LATE_SETTLEMENT",
     "MISSING",
+    "MODEL",
     "RETRO",
     "REVISED",
+    "REVISED_BENCHMARK",
     "UNEXPLAINED",
     "Change",
     "Finding",
+    "finding_of",
     "row_changes",
 ]
 
 LATE = "late candle"
 REVISED = "revised candle"
 MISSING = "missing candle"
+LATE_BENCHMARK = "late benchmark candle"
+REVISED_BENCHMARK = "revised benchmark candle"
+LATE_SETTLEMENT = "late settlement"
+LATE_OUTCOME = "late outcome"
+MODEL = "model gone or changed"
 CONFIGURATION = "other configuration"
 FUNDING_DEFAULT = "funding default"
 RETRO = "left to a retro scan"
 UNEXPLAINED = "unexplained"
-CAUSES = (LATE, REVISED, MISSING, CONFIGURATION, FUNDING_DEFAULT, RETRO, UNEXPLAINED)
+CAUSES = (
+    *(LATE, REVISED, MISSING, LATE_BENCHMARK, REVISED_BENCHMARK, LATE_SETTLEMENT, LATE_OUTCOME),
+    *(MODEL, CONFIGURATION, FUNDING_DEFAULT, RETRO, UNEXPLAINED),
+)
 
 _TEXT_SHOWN = 40
 _CHANGES_SHOWN = 4
@@ -52,14 +66,14 @@ class Finding:
     Parameters
     ----------
     kind : str
-        ``signal`` or ``trade``.
+        ``signal``, ``vector``, ``decision`` or ``trade``.
     signal_id : int
         0 where there is none.
     symbol, timeframe : str
     decided_ms : int
         The close it is about, UTC milliseconds.
     what : str
-        Direction and entry of a signal, exit policy of a trade.
+        Direction and entry of a candidate, exit policy of a trade.
     changes : sequence of (str, object, object)
         Fields with both values.
     cause : str
@@ -96,6 +110,13 @@ class Finding:
         cause = f"{self.cause} ({self.detail})" if self.detail else self.cause
         when = f"{self.symbol} {self.timeframe} {format_ms(self.decided_ms)}"
         return f"{who} {when} {self.what}: {cause}: {', '.join(told)}"
+
+
+def finding_of(kind: str, row: pd.Series, changes: Sequence[Change], cause: str, detail: str = "") -> Finding:
+    """Return a finding about a candidate, a row with columns `schema.SIGNALS`."""
+    what = f"{row['direction']} {row['entry']:g}"
+    place = str(row["symbol"]), str(row["timeframe"]), int(row["decided_ms"])
+    return Finding(kind, int(row["id"]), *place, what, changes, cause, detail)
 
 
 def row_changes(recorded: pd.DataFrame, now: pd.DataFrame, left_out: Sequence[str]) -> dict[int, list[Change]]:

@@ -7,15 +7,17 @@ later are left out, and a candle that is gone without a word is named, not inven
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.checks._findings import LATE, MISSING, REVISED
 from core.clock import MINUTE_MS, format_ms, timeframe_ms
 from core.indicators.resample import resample
-from core.schema import Candles, IntArray
+from core.schema import Candles, FloatArray, IntArray
 from core.store.reader import Reader
 
 __all__ = ["History"]
@@ -89,13 +91,24 @@ class History:
                 columns[name][at] = row[f"old_{name}"]
         return Candles.of(candles.ts[keep], *(columns[name][keep] for name in _COLUMNS))
 
+    def earlier(self, now: Candles, since_ms: int) -> Iterator[Candles]:
+        """Yield the states of some stored candles from a moment on, oldest first, the present one left out."""
+        if not len(now):
+            return
+        seen_ms = self.first_seen(now)
+        changed_ms = self.revisions(int(now.ts[0]), int(now.ts[-1]) + 1)["seen_ms"].to_numpy()
+        moments = np.unique(np.concatenate([seen_ms, changed_ms, [since_ms]]))
+        for moment_ms in moments[moments >= since_ms]:
+            then = self.as_of(now, int(moment_ms), seen_ms)
+            if not _same(then, now):
+                yield then
+
     def difference(self, then: Candles, now: Candles) -> tuple[str, str]:
         """Return the cause and the first candle that was other at an earlier time."""
         shared, at_then, at_now = np.intersect1d(then.ts, now.ts, return_indices=True)
         changed = np.zeros(len(shared), dtype=np.bool_)
         for name in _COLUMNS:
-            a, b = getattr(then, name)[at_then], getattr(now, name)[at_now]
-            changed |= (a != b) & ~((a != a) & (b != b))
+            changed |= _unequal(getattr(then, name)[at_then], getattr(now, name)[at_now])
         if changed.any():
             return REVISED, self._named(int(shared[changed][0]))
         return LATE, self._named(int(np.setdiff1d(now.ts, then.ts)[0]))
@@ -130,3 +143,14 @@ class History:
 
     def _named(self, ts_ms: int) -> str:
         return f"{self.timeframe} {format_ms(ts_ms)}"
+
+
+def _unequal(a: FloatArray | IntArray, b: FloatArray | IntArray) -> npt.NDArray[np.bool_]:
+    unequal: npt.NDArray[np.bool_] = (a != b) & ~((a != a) & (b != b))
+    return unequal
+
+
+def _same(one: Candles, other: Candles) -> bool:
+    if len(one) != len(other):
+        return False
+    return not any(_unequal(getattr(one, name), getattr(other, name)).any() for name in ("ts", *_COLUMNS))

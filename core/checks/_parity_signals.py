@@ -13,20 +13,22 @@ import numpy as np
 import pandas as pd
 
 from core.checks._compare import ABSENT, PRESENT, ROW
-from core.checks._findings import CONFIGURATION, RETRO, UNEXPLAINED, Change, Finding, row_changes
+from core.checks._findings import CONFIGURATION, RETRO, UNEXPLAINED, Finding, finding_of, row_changes
 from core.checks._history import History
 from core.clock import DAY_MS, timeframe_ms
 from core.pipeline import ScanRules, plan_hash, scan
 from core.ports import Setup
 from core.risk.terms import Terms, text_to_terms
-from core.schema import SIGNALS, Candles, Instrument, empty_frame
+from core.schema import SIGNALS, Candles, Instrument, IntArray, empty_frame
 from core.store.reader import Reader
 
-__all__ = ["Checked", "Series", "Span", "check_signals", "live_spans"]
+__all__ = ["JUDGED", "Checked", "Series", "Span", "check_signals", "live_spans", "span_of"]
 
 CHUNK_MS = 128 * DAY_MS
-_JUDGED = ("ml_p_raw", "ml_p", "ev_pct", "model_version", "verdict", "reason", "in_sample")
-_NOT_DECIDED = ("id", "origin", *_JUDGED)
+JUDGED = ("ml_p_raw", "ml_p", "ev_pct", "model_version", "verdict", "reason", "in_sample")
+"""Columns of signals that say what was decided of them."""
+
+_NOT_FOUND = ("id", "origin", *JUDGED)  # by a scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,12 @@ def _scan(series: Series, span: Span, setup: Setup, candles: Candles, first: int
     return scan(candles, terms.instrument, series.timeframe, setup, rules, first)
 
 
+def span_of(spans: Sequence[Span], signals: pd.DataFrame) -> IntArray:
+    """Return the position of the span in which each signal was decided."""
+    ends_ms = np.array([span.to_ms for span in spans], dtype=np.int64)
+    return np.searchsorted(ends_ms, signals["decided_ms"].to_numpy()).astype(np.int64)
+
+
 class _Explain:
     """Finds the cause of each difference of one series."""
 
@@ -159,8 +167,8 @@ class _Explain:
         """Yield recorded signals that come out with other values."""
         both = live[live["key"].isin(found["key"])].reset_index(drop=True)
         now = found.drop_duplicates("key").set_index("key", drop=False).loc[both["key"]].reset_index(drop=True)
-        for at, changes in row_changes(both, now, _NOT_DECIDED).items():
-            yield self._finding(both.iloc[at], changes, *self._cause(both.iloc[at], is_recorded=True))
+        for at, changes in row_changes(both, now, _NOT_FOUND).items():
+            yield finding_of("signal", both.iloc[at], changes, *self._cause(both.iloc[at], is_recorded=True))
 
     def not_found(self, live: pd.DataFrame) -> Iterator[Finding]:
         """Yield recorded signals that do not come out at all."""
@@ -168,9 +176,9 @@ class _Explain:
         for _, row in live.iterrows():
             now = known.get(row["setup"], "not configured")
             if row["plan_hash"] != now:
-                yield self._finding(row, [("plan_hash", row["plan_hash"], now)], CONFIGURATION, "")
+                yield finding_of("signal", row, [("plan_hash", row["plan_hash"], now)], CONFIGURATION)
             else:
-                yield self._finding(row, [(ROW, PRESENT, ABSENT)], *self._cause(row, is_recorded=True))
+                yield finding_of("signal", row, [(ROW, PRESENT, ABSENT)], *self._cause(row, is_recorded=True))
 
     def not_recorded(self, found: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[Finding]:
         """Yield candidates that come out now, of closes that live decided without them."""
@@ -179,14 +187,9 @@ class _Explain:
             if row["key"] in others.index:
                 there = others.loc[row["key"]]
                 if there["origin"] == "retro":
-                    yield self._finding(row, [("origin", "retro", "live")], RETRO, "")
+                    yield finding_of("signal", row, [("origin", "retro", "live")], RETRO)
                     continue
-            yield self._finding(row, [(ROW, ABSENT, PRESENT)], *self._cause(row, is_recorded=False))
-
-    def _finding(self, row: pd.Series, changes: Sequence[Change], cause: str, detail: str) -> Finding:
-        what = f"{row['direction']} {row['entry']:g}"
-        place = str(row["symbol"]), str(row["timeframe"]), int(row["decided_ms"])
-        return Finding("signal", int(row["id"]), *place, what, changes, cause, detail)
+            yield finding_of("signal", row, [(ROW, ABSENT, PRESENT)], *self._cause(row, is_recorded=False))
 
     def _cause(self, row: pd.Series, is_recorded: bool) -> tuple[str, str]:
         """Decide the close again with the candles of each earlier moment, until the record comes out."""
@@ -206,26 +209,17 @@ class _Explain:
             if not is_recorded:
                 return not len(same)
             recorded = row.to_frame().T.reset_index(drop=True).astype(again.dtypes.to_dict())
-            return len(same) == 1 and not row_changes(recorded, same, _NOT_DECIDED)
+            return len(same) == 1 and not row_changes(recorded, same, _NOT_FOUND)
 
-        for then in self._earlier(now, ts_ms):
-            if comes_out(then):
-                return self.history.difference(then, now)
+        if len(now) and now.ts[-1] == ts_ms:
+            for then in self.history.earlier(now, int(self.history.first_seen(now)[-1])):
+                if comes_out(then):
+                    return self.history.difference(then, now)
         gone = self.history.missing(now, ts_ms + 1)
         whole = self.history.rebuilt(now, ts_ms + 1)
         if gone and (comes_out(whole) or self.history.missing(whole, ts_ms + 1)):
             return gone  # made again, it explains the record; lost with its minutes, nothing can be said
         return UNEXPLAINED, ""
-
-    def _earlier(self, now: Candles, ts_ms: int) -> Iterator[Candles]:
-        """Yield the states of some candles since the last of them came, oldest first, the present one left out."""
-        if not len(now) or now.ts[-1] != ts_ms:
-            return
-        seen_ms = self.history.first_seen(now)
-        changed_ms = self.history.revisions(int(now.ts[0]), ts_ms + 1)["seen_ms"].to_numpy()
-        moments = np.unique(np.concatenate([seen_ms, changed_ms]))
-        for moment_ms in moments[moments >= seen_ms[-1]][:-1]:
-            yield self.history.as_of(now, int(moment_ms), seen_ms)
 
 
 def _recorded(series: Series, origin: str | None = None) -> pd.DataFrame:

@@ -46,7 +46,7 @@ __all__ = [
 
 SCANNED_CANDLES = 50_000  # newest candles of a series that a scan is checked on: a year of 15m and more
 KERNEL_CANDLES = 3_000
-DESCRIBED_CANDLES = 20_000  # newest candles of a series on which candidates are described
+DESCRIBED_CANDLES = 10_000  # newest candles of a series on which candidates are described
 MINUTES_MS = 10 * DAY_MS  # newest minutes that resampling and playing are checked on
 PLAYED = 200  # candidates played
 MOMENTS = 3  # times at which the state of every trade is compared
@@ -109,9 +109,10 @@ def subjects(
             compute = scanned(setup, market.instrument, timeframe, rules)
             series = f"{symbol} {timeframe}"
             yield Subject(setup.name, series, compute, candles.slice(-SCANNED_CANDLES), setup.warmup)
-    for timeframe, candles in market.longer.items() if features is not None else ():
-        for setup in setups:
-            yield from families(setup, market.instrument, timeframe, candles, rules, features)
+    if features is not None:
+        for timeframe, candles in market.longer.items():
+            for setup in setups:
+                yield from families(setup, market.instrument, timeframe, candles, rules, features)
     for timeframe, candles in market.longer.items():
         newest = candles.slice(-KERNEL_CANDLES)
         yield Subject("indicators", f"{symbol} {timeframe}", kernels, newest)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.checks._findings import CAUSES, Finding
-from core.checks._parity_signals import Checked, Series, Span, check_signals, live_spans
+from core.checks._parity_signals import Checked, Series, Span, check_signals, live_spans, span_of
 from core.checks._parity_trades import check_trades
+from core.checks._parity_vectors import check_vectors
+from core.checks._parity_verdicts import Bench, check_decisions
 from core.clock import format_ms
 from core.pipeline import ScanRules
 from core.ports import Setup
@@ -23,7 +25,7 @@ from core.store.reader import Reader
 __all__ = ["Finding", "ParityReport", "ParityRequest", "run"]
 
 Progress = Callable[[int, int, str], None]
-_KINDS = ("signal", "trade")
+_KINDS = ("signal", "vector", "decision", "trade")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +41,7 @@ class ParityRequest:
         The timeframe trades are played on.
     setups : sequence of Setup
     rules : ScanRules
+    bench : Bench
     start_ms, end_ms : int or None
         Only closes in ``(start_ms, end_ms]``.
     """
@@ -48,6 +51,7 @@ class ParityRequest:
     base: str
     setups: Sequence[Setup]
     rules: ScanRules
+    bench: Bench
     start_ms: int | None = None
     end_ms: int | None = None
 
@@ -59,7 +63,7 @@ class ParityReport:
     Parameters
     ----------
     compared : Counter of str
-        Recorded rows by kind: ``signal``, ``trade``.
+        Recorded rows by kind: ``signal``, ``vector``, ``decision``, ``trade``.
     findings : list of Finding
     series : int
         Series of which live decided anything.
@@ -114,9 +118,9 @@ def run(reader: Reader, request: ParityRequest, progress: Progress | None = None
 
     Notes
     -----
-    Compared are all columns of `signals` but id and origin, all of `trades` but taken and blocked_by, and the events:
-    discrete ones exactly, numbers to 1e-9. The closes are all those live decided, so that a signal that should have
-    been recorded counts as a difference too.
+    Compared are all columns of `signals` but id and origin, the feature vectors and the first decision on each, all
+    columns of `trades` but taken and blocked_by, and the events: discrete ones exactly, numbers to 1e-9. The closes are
+    all those live decided, so that a signal that should have been recorded counts as a difference too.
     """
     report = ParityReport()
     for done, (symbol, timeframe) in enumerate(request.series):
@@ -130,8 +134,10 @@ def run(reader: Reader, request: ParityRequest, progress: Progress | None = None
         trades, found = check_trades(
             reader, request.exchange, symbol, request.base, checked.signals, _ticks(checked, spans)
         )
-        report.compared.update(signal=checked.compared, trade=trades)
-        report.findings += [*checked.findings, *found]
+        vectors, described = check_vectors(series, spans, checked.signals, request.bench.features)
+        decisions, judged = check_decisions(series, spans, checked.signals, request.bench)
+        report.compared.update(signal=checked.compared, vector=vectors, decision=decisions, trade=trades)
+        report.findings += [*checked.findings, *described, *judged, *found]
         report.series += 1
         report.from_ms = min(report.from_ms or spans[0].from_ms, spans[0].from_ms)
         report.to_ms = max(report.to_ms, spans[-1].to_ms)
@@ -142,9 +148,8 @@ def run(reader: Reader, request: ParityRequest, progress: Progress | None = None
 
 def _ticks(checked: Checked, spans: Sequence[Span]) -> FloatArray:
     """Return the price step in force when each signal was decided."""
-    ends_ms = np.array([span.to_ms for span in spans], dtype=np.int64)
     steps = np.array([np.nan if span.terms.instrument.tick is None else span.terms.instrument.tick for span in spans])
-    ticks: FloatArray = steps[np.searchsorted(ends_ms, checked.signals["decided_ms"].to_numpy())]
+    ticks: FloatArray = steps[span_of(spans, checked.signals)]
     return ticks
 
 

@@ -17,6 +17,7 @@ from core.checks import parity as parity_check
 from core.checks._subjects import MINUTES_MS, Market, Subject, subjects
 from core.checks.lookahead import Leak, find_leaks
 from core.checks.warmup import ColdStart, find_cold_starts
+from core.cli._bench import bench_of
 from core.cli._open import chosen, database, source_of, span
 from core.clock import DAY_MS, MINUTE_MS, floor_to, format_ms, parse_time, timeframe_ms
 from core.config import Config
@@ -155,6 +156,7 @@ def parity(arguments: argparse.Namespace) -> int:
         base=config.data.base_timeframe,
         setups=app.build_setups(config, costs),
         rules=scan_rules(config, costs),
+        bench=bench_of(config, reader, costs),
         start_ms=start_ms,
         end_ms=end_ms,
     )

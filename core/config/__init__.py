@@ -16,6 +16,7 @@ files makes a new `Config` or an error, never a half of each.
 from core.config._operation import Gating
 from core.config._reference import KeyInfo, config_keys, config_schema, config_tables
 from core.config._rules import config_warnings
+from core.config._trading import Bounds
 from core.config._tree import Origin
 from core.config._views import config_diff, config_hash, redacted
 from core.config._yaml import config_to_yaml
@@ -23,6 +24,7 @@ from core.config.load import ConfigSource, Reload, load_config
 from core.config.model import Config
 
 __all__ = [
+    "Bounds",
     "Config",
     "ConfigSource",
     "Gating",

@@ -35,7 +35,7 @@ GEOMETRY = ("geo_rr1", "geo_rr2", "geo_cost_r", "geo_sl_atr")
 COST = "geo_cost_r"
 
 _COST_TERM = 2  # of the four terms of the geometry
-_GEOMETRY_L2 = 10.0  # a prior standard deviation of 0.3 log-odds for each standardised term
+_GEOMETRY_L2 = 100.0  # a prior standard deviation of 0.1 log-odds for each standardised term: plans differ little
 _FARTHEST = 4.0  # standard deviations; beyond, a plan is as unusual as a plan can be
 _FLOOR_R, _ROOF_R = -1.5, 3.0  # results outside teach the payoff nothing more
 _MAX_STEPS = 100

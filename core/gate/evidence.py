@@ -184,7 +184,8 @@ class Evidence:
         """Return in words what is known of a slice as such, and why it is not certified."""
         if one.certified:
             return f"{one.name}: certified from {self._threshold(one)}: {self._figures(one)}"
-        return f"{one.name}: not certified: {self._figures(one)}{f' ({one.why})' if one.n and one.why else ''}"
+        figures = self._figures(one)
+        return f"{one.name}: not certified: {figures}{f' ({one.why})' if one.why and one.why != figures else ''}"
 
     def _threshold(self, one: Slice) -> str:
         return f"EV {one.threshold:.4g} %" if self.mode == "ev" else f"p {one.threshold:.2f}"

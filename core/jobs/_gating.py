@@ -7,16 +7,19 @@ and the live scan of the same close agree.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from core.config import Gating
+from core.config import Config, Gating
 from core.errors import ModelError, StoreError, nearest
+from core.execution.costs import CostModel
+from core.features import FeatureSet
 from core.gate import Evidence, GateRules, Model, Override, first_out_of_range, refuse
 from core.jobs._desk import Desk
 from core.jobs._when import not_before
@@ -26,7 +29,7 @@ from core.store import artefacts
 from core.store.reader import Reader
 from core.training.card import model_from_files
 
-__all__ = ["Court", "gate_rules", "gating_text", "load_model", "newest_champion", "note_gating"]
+__all__ = ["Court", "Files", "gate_rules", "gating_text", "load_model", "newest_champion", "note_gating"]
 
 _Value = TypeVar("_Value")
 
@@ -88,7 +91,7 @@ def newest_champion(desk: Desk) -> str:
     return str(newest[0]) if newest else ""
 
 
-def load_model(desk: Desk, version: str) -> Model:
+def load_model(desk: Files, version: str) -> Model:
     """Return a recorded model, checked against the database; read once, and again only until it can be.
 
     Raises
@@ -102,7 +105,7 @@ def load_model(desk: Desk, version: str) -> Model:
     return known[version]
 
 
-def _read_model(desk: Desk, version: str) -> Model:
+def _read_model(desk: Files, version: str) -> Model:
     recorded = desk.reader.models().set_index("version")
     if version not in recorded.index:
         hint = nearest(version, recorded.index.tolist())
@@ -126,18 +129,35 @@ class _History(Generic[_Value]):
             yield np.flatnonzero(found == position), self.before if position < 0 else self.values[position]
 
 
+class Files(Protocol):
+    """What a court looks into; a desk has it."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def reader(self) -> Reader: ...
+    @property
+    def features(self) -> FeatureSet | None: ...
+    @property
+    def costs(self) -> CostModel: ...
+    @property
+    def log(self) -> logging.Logger: ...
+    @property
+    def memory(self) -> dict[str, Any]: ...
+
+
 class Court:
     """Judges candidates by what was in force when they were decided.
 
     Parameters
     ----------
-    desk : Desk
+    desk : Files
         Its configuration says what holds before anything is on record, and whether a model is asked at all.
     always : str
         A model that judges all candidates, whatever was in force; ``""`` for none.
     """
 
-    def __init__(self, desk: Desk, always: str = "") -> None:
+    def __init__(self, desk: Files, always: str = "") -> None:
         self._desk = desk
         reigns = desk.reader.reigns()
         self._champions = _History(reigns["since_ms"].to_numpy(), reigns["version"].tolist(), "")
@@ -230,7 +250,7 @@ class Court:
             self._desk.log.error("%s; its candidates are ABSTAIN", error)
 
 
-def _thresholds(desk: Desk) -> _History[tuple[GateRules, Evidence]]:
+def _thresholds(desk: Files) -> _History[tuple[GateRules, Evidence]]:
     """Return what the gate asked and what had been shown, through time."""
     rows = desk.reader.thresholds()
     # What was tuned later was tuned on what is judged now.

@@ -94,14 +94,13 @@ class Hearing:
         if features is None or signals.empty:
             return vectors
         vectors = vectors.copy()
-        own = filled.trades.iloc[len(filled.trades) - len(signals) :].reset_index(drop=True)
-        whose = list(zip(*(signals[name] for name in ("symbol", "timeframe", "plan_hash")), strict=True))
-        for key in dict.fromkeys(whose):
-            rows = np.array([place for place, one in enumerate(whose) if one == key])
-            from_ms = int(signals["decided_ms"].iloc[rows].min())
-            outcomes = outcomes_with(self._desk, key, from_ms, own.iloc[rows])
-            plans = Plans.of(signals.iloc[rows])
-            vectors[rows] = features.with_outcomes(vectors[rows], plans, outcomes)
+        own = filled.trades[["status", "known_ms", "r_multiple"]].iloc[len(filled.trades) - len(signals) :]
+        plans = Plans.of(signals.assign(plan=""))  # outcomes look at no leg, and reading legs takes longest
+        for rows in signals.groupby(list(_SERIES), sort=False).indices.values():
+            symbol, timeframe, plan_hash = (str(signals[name].iloc[rows[0]]) for name in _SERIES)
+            from_ms = int(plans.decided_ms[rows].min())
+            outcomes = outcomes_with(self._desk, (symbol, timeframe, plan_hash), from_ms, own.iloc[rows])
+            vectors[rows] = features.with_outcomes(vectors, plans, outcomes)[rows]
         return vectors
 
     @cached_property
@@ -127,4 +126,5 @@ class Hearing:
         return self._ids[series].get(key, 0)
 
 
-_WHOSE = ("key", "symbol", "timeframe", "plan_hash")
+_SERIES = ("symbol", "timeframe", "plan_hash")
+_WHOSE = ("key", *_SERIES)

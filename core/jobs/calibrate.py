@@ -27,7 +27,7 @@ from core.training.card import card_of, golden_rows
 __all__ = ["LEAST_GAIN", "run"]
 
 LEAST_GAIN = 5e-4
-"""Nats a candidate by which a calibrator must better the one in force; less is noise of its own two numbers."""
+"""Nats a candidate by which a calibrator must better the one in force, at least; less is of no use to anyone."""
 
 
 async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False) -> Report:
@@ -73,10 +73,11 @@ async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False
     )
     before = float(np.average(log_losses(model.calibrator.apply(p_geo, p_raw), won), weights=weights))
     gain = before - report.log_loss
-    better = gain > LEAST_GAIN
+    least = max(LEAST_GAIN, 2.0 / report.n_eff)  # what two fitted numbers gain on the rows they were fitted on
+    better = gain > least
     if better and not dry_run:
         version = _put_in_force(desk, model, calibrator, report, dataset.vectors, (now_ms, began_s, live))
-    words = _words(model, calibrator, report, gain, version, better, dry_run)
+    words = _words(model, calibrator, report, (gain, least), version, better, dry_run)
     return Report("auto_calibrate", counts={"results": len(rows), "changed": int(better and not dry_run)}, text=words)
 
 
@@ -103,7 +104,7 @@ def _words(
     model: Model,
     calibrator: Calibrator,
     report: CalibrationReport,
-    gain: float,
+    gains: tuple[float, float],
     version: str,
     better: bool,
     dry_run: bool,
@@ -113,13 +114,14 @@ def _words(
         if report.method == "platt"
         else report.method
     )
+    gain, least = gains
     lines = [
         f"{report.n} out-of-sample results in {report.weeks} weeks, {report.n_eff:.0f} effective",
         f"calibrator: {map_}; log-loss {report.log_loss:.4f}, geometry alone {report.log_loss_geometry:.4f}",
         f"gain over the calibrator of {model.version}: {gain:+.4f} nats a candidate",
     ]
     if not better:
-        lines.append(f"less than {LEAST_GAIN:g}: everything stays as it is")
+        lines.append(f"less than {least:.4f}: everything stays as it is")
     elif dry_run:
         lines.append("would make a new version and put it in force")
     else:

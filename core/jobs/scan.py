@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS, MINUTE_MS, timeframe_ms
+from core.execution.identity import exit_policy_id
 from core.jobs._account import settle, settled_until
 from core.jobs._announce import event_rows, new_signal_rows
 from core.jobs._book import instrument_of, playable
 from core.jobs._candidates import Stored, find_range, scan_rules, store_candidates
-from core.jobs._describe import describe_live
+from core.jobs._describe import benchmark_of, describe_live
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import Court
 from core.pipeline import decided, plan_hash
-from core.risk.terms import Terms, terms_to_text
+from core.risk.terms import Judging, Terms, terms_to_text
 from core.schema import DECISIONS, SIGNALS, FloatArray, empty_frame
 from core.store.reader import Marks
 
@@ -109,8 +110,15 @@ def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:
     """Return what decisions follow from now, by symbol: a check may want to make them again later."""
     rules = scan_rules(desk.config, desk.costs)
     plans = [plan_hash(setup, rules) for setup in desk.setups]
+    judging = Judging(
+        feature_set="" if desk.features is None else desk.features.id,
+        benchmark=benchmark_of(desk),
+        exit_policy=exit_policy_id(desk.exit_policy, desk.rules, desk.costs),
+        filters={name: (one.min, one.max) for name, one in desk.config.signals.filters.items()},
+    )
+    enabled = desk.config.models.meta.enabled
     return {
-        symbol: terms_to_text(Terms(plans, rules.risk, desk.config.models.meta.enabled, instrument_of(desk, symbol)))
+        symbol: terms_to_text(Terms(plans, rules.risk, enabled, instrument_of(desk, symbol), judging))
         for symbol in symbols
     }
 

@@ -69,7 +69,7 @@ async def run(
     desk.writer.put_predictions(walk.predictions)
     said = tuning_rows(desk, dataset, ledger_of(desk))
     won, p, p_geo = (said[name].to_numpy(np.float64) for name in ("won", "p", "p_geo"))
-    shown = skill(won, p, p_geo, said["decided_ms"].to_numpy(np.int64))
+    shown = skill(won, p, p_geo, said["decided_ms"].to_numpy(np.int64), said["known_ms"].to_numpy(np.int64))
     fitted = fit_model(dataset, estimator_of(desk), fit_rules(desk))
     model = _model(desk, fitted, shown.shown)
     facts = {

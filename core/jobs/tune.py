@@ -101,9 +101,17 @@ def _store(desk: Desk, tuning: Tuning, change: Rewrite, since_ms: int, version: 
     evidence = json.dumps(tuning.evidence.to_json(), sort_keys=True, allow_nan=False)
     with undone_on_failure(change), desk.writer.transaction():
         desk.writer.put_thresholds(since_ms, text, evidence, "tune", f"model {version}")
-        for series in desk.reader.drift_at(since_ms).query("state == 'alarm'")["statistic"]:
-            desk.writer.put_drift(since_ms, series, "clear", math.nan, 0, "thresholds were tuned again")
+        alarms = desk.reader.drift_at(since_ms).query("state == 'alarm'")
+        for series, alarm_ms in zip(alarms["statistic"], alarms["ms"].tolist(), strict=True):
+            if _is_over(desk, tuning, alarm_ms):
+                desk.writer.put_drift(since_ms, series, "clear", math.nan, 0, "thresholds were tuned again")
         replace(change)  # last: where it fails nothing is recorded
+
+
+def _is_over(desk: Desk, tuning: Tuning, alarm_ms: int) -> bool:
+    """Say whether a tuning ends an alarm: it has found evidence in spite of it, or another model is in force since."""
+    found = any(one.certified for one in tuning.evidence.slices.values())
+    return found or bool((desk.reader.reigns()["since_ms"] >= alarm_ms).any())
 
 
 def _text(tuning: Tuning, change: Rewrite, dry_run: bool) -> str:

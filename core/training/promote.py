@@ -23,6 +23,8 @@ MIN_ROWS, MIN_WEEKS = 60, 4
 
 SKILL_SHARE = 0.001  # of the geometry's log-loss; less is no use to anyone even where it is real
 
+_KNOWN_BEFORE = 200.0  # outcomes, as many as a first model is asked to learn from
+
 _DRAWS, _SEED, _QUANTILE = 4000, 20_240_101, 0.05
 
 
@@ -51,22 +53,25 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """A model against the plans' geometry.
+    """A model against what anybody could have said: the plans' geometry, and the share won so far.
 
     Parameters
     ----------
     n, weeks : int
-    gain_pct : float
-        How much lower its log-loss is, percent of the geometry's.
-    low_pct : float
-        The 5 % quantile of that.
+    gain_pct, low_pct : float
+        How much lower its log-loss is than the geometry's, percent of that, and the 5 % quantile.
+    so_far_pct, so_far_low_pct : float
+        The same against saying of each candidate the share won of those finished before it.
     shown : bool
+        Better than both.
     """
 
     n: int
     weeks: int
     gain_pct: float
     low_pct: float
+    so_far_pct: float
+    so_far_low_pct: float
     shown: bool
 
 
@@ -112,29 +117,55 @@ def compare(
     return Comparison(n, weeks, mean, low, reason == "PROMOTED", reason)
 
 
-def skill(won: FloatArray, p: FloatArray, p_geo: FloatArray, decided_ms: IntArray) -> Skill:
-    """Say whether out-of-sample probabilities are shown to beat the plans' geometry.
+def skill(won: FloatArray, p: FloatArray, p_geo: FloatArray, decided_ms: IntArray, known_ms: IntArray) -> Skill:
+    """Say whether out-of-sample probabilities are shown to beat what anybody could have said.
 
     Parameters
     ----------
     won, p, p_geo : float64 array, shape (n,)
         Outcomes, calibrated probabilities, and those of the geometry alone; rows with NaN are left out.
-    decided_ms : int64 array, shape (n,)
+    decided_ms, known_ms : int64 array, shape (n,)
+        When each was decided, and when its outcome was known.
 
     Notes
     -----
-    Shown where the log-loss is lower by more than 0.1 % and the 5 % quantile of the paired week-bootstrap is above 0.
+    Shown where the log-loss is lower by more than 0.1 % and the 5 % quantile of the paired week-bootstrap is above 0,
+    both against the geometry and against the share won so far: where plans hardly differ, a fitted geometry is worse
+    than that share, and beating it alone proves nothing.
     """
     whole = np.isfinite(won) & np.isfinite(p) & np.isfinite(p_geo)
-    geometry = log_losses(p_geo[whole], won[whole])
-    gain = geometry - log_losses(p[whole], won[whole])
-    n, weeks, draws = _week_bootstrap(gain, week_of(decided_ms[whole]))
+    n, week = int(whole.sum()), week_of(decided_ms[whole])
+    weeks = len(np.unique(week))
+    losses = log_losses(p[whole], won[whole])
+    so_far = _share_so_far(won[whole], p_geo[whole], decided_ms[whole], known_ms[whole])
+    geometry, low = _gain_pct(losses, log_losses(p_geo[whole], won[whole]), week)
+    share, share_low = _gain_pct(losses, log_losses(so_far, won[whole]), week)
+    enough = min(geometry, share) > 100.0 * SKILL_SHARE and min(low, share_low) > 0.0
+    return Skill(n, weeks, geometry, low, share, share_low, enough and n >= MIN_ROWS and weeks >= MIN_WEEKS)
+
+
+def _gain_pct(mine: FloatArray, theirs: FloatArray, week: IntArray) -> tuple[float, float]:
+    """Return how much lower a log-loss is, percent of the other, and the 5 % quantile; NaN without rows."""
+    n, _, draws = _week_bootstrap(theirs - mine, week)
     if n == 0:
-        return Skill(0, 0, float("nan"), float("nan"), False)
-    scale = float(geometry.mean())
-    share, low = float(gain.mean()) / scale, float(np.quantile(draws, _QUANTILE)) / scale
-    shown = n >= MIN_ROWS and weeks >= MIN_WEEKS and share > SKILL_SHARE and low > 0.0
-    return Skill(n, weeks, 100.0 * share, 100.0 * low, shown)
+        return float("nan"), float("nan")
+    scale = float(theirs.mean())
+    return 100.0 * float((theirs - mine).mean()) / scale, 100.0 * float(np.quantile(draws, _QUANTILE)) / scale
+
+
+def _share_so_far(won: FloatArray, p_geo: FloatArray, decided_ms: IntArray, known_ms: IntArray) -> FloatArray:
+    """Return the share won of the outcomes known before each decision.
+
+    What was known before the first of these rows is in their geometry: its mean over the first eight weeks counts as
+    `_KNOWN_BEFORE` outcomes.
+    """
+    first = p_geo[decided_ms <= decided_ms.min(initial=2**62) + SPAN_MS]
+    prior = float(first.mean()) if len(first) else 0.5
+    order = np.argsort(known_ms, kind="stable")
+    before = np.searchsorted(known_ms[order], decided_ms, side="left")
+    wins = np.concatenate(([0.0], np.cumsum(won[order])))[before]
+    share: FloatArray = (wins + _KNOWN_BEFORE * prior) / (before + _KNOWN_BEFORE)
+    return share
 
 
 def _week_bootstrap(gain: FloatArray, week: IntArray) -> tuple[int, int, FloatArray]:

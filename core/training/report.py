@@ -91,10 +91,11 @@ def _skill(told: Learned) -> list[str]:
     skill = told.skill
     if skill.n == 0:
         return ["skill over the geometry: not enough data (no out-of-sample result yet)"]
-    verdict = "shown" if skill.shown else "not shown: p(win) is calibrated, and nothing is certified"
+    verdict = "shown" if skill.shown else "not shown: p(win) is right on average at best, and nothing is certified"
     return [
-        f"skill over the geometry: {skill.gain_pct:+.2f} % of its log-loss, 5 % quantile {skill.low_pct:+.2f} % "
-        f"({skill.n} results in {skill.weeks} weeks): {verdict}"
+        f"skill over the geometry: {skill.gain_pct:+.2f} % of its log-loss, 5 % quantile {skill.low_pct:+.2f} %",
+        f"skill over the share won so far: {skill.so_far_pct:+.2f} %, 5 % quantile {skill.so_far_low_pct:+.2f} %",
+        f"  {skill.n} results in {skill.weeks} weeks; better than both is {verdict}",
     ]
 
 

@@ -23,14 +23,16 @@ def config(tmp_path: Path) -> Path:
     return write_config(tmp_path, {"symbols": ["BTC/USDT:USDT"], "timeframes": ["1h"], "notify": {"console": False}})
 
 
-@pytest.mark.parametrize(("action", "parts"), [("lookahead", 4), ("warmup", 1)])
+@pytest.mark.parametrize(("action", "parts"), [("lookahead", 12), ("warmup", 8)])
 def test_generated_candles_are_checked_without_a_database(
     config: Path, capsys: pytest.CaptureFixture[str], action: str, parts: int
 ) -> None:
     assert trader(config, "check", action, "--synthetic", "--timeframes", "1h", "--cuts", "3") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == parts
-    assert lines[0] == "fibo_avwap      1 series, 3 cuts each: clean"
+    assert lines[0] == "fibo_avwap          1 series, 3 cuts each: clean"
+    assert "features.trend      1 series, 3 cuts each: clean" in lines
+    assert any(line.startswith("features.outcomes ") for line in lines) == (action == "lookahead")
     assert not list(config.parent.glob("*.db*"))
 
 
@@ -88,10 +90,22 @@ def test_a_cold_start_says_how_many_candles_were_not_enough(capsys: pytest.Captu
     assert "atr of candle 2024-01-01 10:00 UTC is 2.0, and 3.0 after 50 candles of warm-up" in capsys.readouterr().out
 
 
-def test_where_every_series_is_too_short_nothing_counts_as_proven(config: Path) -> None:
+def test_a_feature_is_told_with_its_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TraderError, match="check lookahead: 1 values look ahead"):
+        leak = Leak("another future", HOUR, "ctx_btc_ret_1", HOUR, 0.5, 0.7, "long 34680.2")
+        checks._ended("lookahead", [(subject("features.context"), leak)])
+    assert "features.context BTC/USDT 1h: ctx_btc_ret_1 of long 34680.2 at candle 2024" in capsys.readouterr().out
+
+
+def test_a_part_whose_every_series_is_too_short_does_not_count_as_proven(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = ["--synthetic", "--timeframes", "4h", "--cuts", "1"]
     changed = write_config(
         config.parent,
         {"symbols": ["BTC/USDT:USDT"], "signals": {"lookback_candles": 2_000}, "notify": {"console": False}},
     )
     assert trader(changed, "check", "warmup", *asked) == 1
+    out, err = capsys.readouterr()
+    assert err == "error: check warmup: no series is longer than the warm-up of fibo_avwap; not compared\n"
+    assert "features.trend      1 series, 1 cuts each: clean" in out

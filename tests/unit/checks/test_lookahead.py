@@ -12,6 +12,7 @@ from core.checks.lookahead import OTHER_FUTURE, find_leaks, other_future
 from core.clock import MINUTE_MS
 from core.execution.rules import ExecutionRules
 from core.exits.tp1_be_trail import Tp1BeTrail
+from core.features import feature_set
 from core.schema import Candles
 from core.setups.fibo_avwap import FiboAvwap
 from tests.unit.checks import parts
@@ -66,8 +67,10 @@ def test_its_honest_twin_is_clean(name: str, candles: Candles) -> None:
 @pytest.mark.parametrize(("world", "seed"), [("walk", 5), ("fat", 6), ("edge", 7)])
 def test_every_part_of_the_engine_is_clean_in_every_world(world: str, seed: int) -> None:
     market = parts.world(world, seed, days=14)
-    every = list(subjects(market, [FiboAvwap()], parts.RULES, Tp1BeTrail(), ExecutionRules()))
-    assert {one.name for one in every} == {"fibo_avwap", "indicators", "resample", "simulate"}
+    features = feature_set()
+    every = list(subjects(market, [FiboAvwap()], parts.RULES, Tp1BeTrail(), ExecutionRules(), features))
+    families = {f"features.{family.name}" for family in features.families}
+    assert {one.name for one in every} == {"fibo_avwap", "indicators", "resample", "simulate"} | families
     for one in every:
         assert leaks(one.compute, one.candles, seed, cuts=6) == [], (one.name, one.series)
 

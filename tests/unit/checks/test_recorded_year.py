@@ -47,5 +47,5 @@ def test_the_year_is_clean(year: Path, action: str, capsys: pytest.CaptureFixtur
     told = capsys.readouterr().out
     with capsys.disabled():
         print(f"\ncheck {action}: {time.perf_counter() - began:.0f} s\n{told}")
-    assert "fibo_avwap      3 series, 60 cuts each: clean" in told
+    assert "fibo_avwap          3 series, 60 cuts each: clean" in told
     assert told.count("clean") == len(told.splitlines())

@@ -108,23 +108,6 @@ def test_parameters_that_make_no_sense_are_refused(params: dict[str, object], co
         build("core.estimators", "xgboost", params, "models.meta.estimator")
 
 
-def test_judging_costs_hardly_more_than_the_boosters_own_array_predict() -> None:
-    world = label_world(20_000, seed=3, columns=50)
-    fitted = XGBoost().fit(a_sample(label_world(3000, seed=4, columns=50)))
-    xgboost = light_xgboost()
-    names = ("classifier.ubj", "payoff.ubj")
-    boosters = [xgboost.Booster({"nthread": 1}, model_file=bytearray(fitted.files()[name])) for name in names]
-
-    def bare() -> None:
-        for booster in boosters:
-            booster.inplace_predict(world.vectors)
-
-    own, theirs = np.inf, np.inf
-    for _ in range(60):  # a busy machine slows down either; the best of many is what they cost
-        theirs, own = min(theirs, seconds(bare)), min(own, seconds(lambda: fitted.score(world.vectors)))
-    assert own <= 1.2 * theirs
-
-
 def seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()

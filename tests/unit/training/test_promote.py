@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.clock import DAY_MS
@@ -110,7 +111,8 @@ def test_only_the_last_eight_weeks_count():
 def test_skill_is_shown_where_there_is_an_edge():
     world = label_world(4_000, 1, edge=0.5, columns=6)
     rows = world.rows
-    found = skill(rows["won"].to_numpy(), world.true_p, 1 / (1 + rows["rr1"].to_numpy()), rows["decided_ms"].to_numpy())
+    p_geo, (decided, known) = 1 / (1 + rows["rr1"].to_numpy()), times(rows)
+    found = skill(rows["won"].to_numpy(), world.true_p, p_geo, decided, known)
     assert found.shown and found.low_pct > 0 and found.gain_pct > 1.0
 
 
@@ -121,7 +123,7 @@ def test_noise_around_the_geometry_is_no_skill():
         rows = label_world(2_000, seed, edge=0.0, columns=6).rows
         p_geo = 1 / (1 + rows["rr1"].to_numpy())
         p = 1 / (1 + (1 - p_geo) / p_geo * np.exp(rng.normal(0.0, 0.1, 2_000)))
-        shown.append(skill(rows["won"].to_numpy(), p, p_geo, rows["decided_ms"].to_numpy()).shown)
+        shown.append(skill(rows["won"].to_numpy(), p, p_geo, *times(rows)).shown)
     assert np.mean(shown) <= 0.05
 
 
@@ -131,9 +133,26 @@ def test_a_gain_too_small_to_be_of_use_is_no_skill():
     p = rng.uniform(0.48, 0.52, n)
     won = (rng.random(n) < p).astype(float)
     weeks = START_MS + WEEK_MS * rng.integers(0, 50, n)
-    found = skill(won, p, np.full(n, 0.5), weeks)
+    found = skill(won, p, np.full(n, 0.5), weeks, weeks + WEEK_MS)
     assert found.low_pct > 0 and found.gain_pct < 0.1 and not found.shown
 
 
 def test_nothing_to_judge_shows_nothing():
-    assert not skill(*(np.empty(0),) * 3, np.empty(0, dtype=np.int64)).shown
+    assert not skill(*(np.empty(0),) * 3, *(np.empty(0, dtype=np.int64),) * 2).shown
+
+
+def test_who_only_beats_a_bad_geometry_shows_no_skill():
+    """Where plans hardly differ, saying the share won so far beats a geometry that has fitted noise."""
+    rng = np.random.default_rng(3)
+    n = 4_000
+    decided = START_MS + np.sort(rng.integers(0, 50 * WEEK_MS, n))
+    won = (rng.random(n) < 0.39).astype(float)
+    noisy = np.clip(0.39 + rng.normal(0.0, 0.06, n), 0.05, 0.95)
+    found = skill(won, np.full(n, 0.39), noisy, decided, decided + 3_600_000)
+    assert found.low_pct > 0 and found.gain_pct > 0.1
+    assert not found.shown
+    assert abs(found.so_far_pct) < 0.1
+
+
+def times(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return rows["decided_ms"].to_numpy(), rows["known_ms"].to_numpy()
