@@ -47,11 +47,14 @@ class Learned:
     model : Model
     vectors : float64 array, shape (n, k)
         The features it learned from.
+    candidates : int
+        All on record there, finished or not.
     """
 
     config: Path
     model: Model
     vectors: FloatArray
+    candidates: int
 
 
 @cache
@@ -89,9 +92,10 @@ def learned_from(config: Path, folder: Path, now_ms: int | None = None) -> Learn
             exit_policy=policy_id(desk),
             skill=True,
         )
+        candidates = len(desk.reader.signals(exchange=desk.exchange, columns=["id"]))
     finally:
         desk.writer.close()
-    made = Learned(copy, model, dataset.vectors)
+    made = Learned(copy, model, dataset.vectors, candidates)
     put_in_force(made, copy)
     return made
 

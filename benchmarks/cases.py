@@ -14,6 +14,7 @@ from benchmarks import _data
 from benchmarks._measure import Side, Worker, interleaved, median
 from benchmarks._stage import TIMEFRAMES, Stage, prepare
 from benchmarks._trades import made_candidates, made_signals
+from benchmarks.models import gate, learn
 from benchmarks.plain import ORDER
 from benchmarks.results import Bar, Row, duration
 from benchmarks.whole import cycle, retro, startup
@@ -192,6 +193,8 @@ CASES: dict[str, Callable[[Stage], list[Row]]] = {
     "features": features,
     "simulate": simulate,
     "retro": retro,
+    "gate": gate,
+    "learn": learn,
     "cycle": cycle,
     "startup": startup,
 }

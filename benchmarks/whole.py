@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import _data
+from benchmarks._learned import Learned, learned, learned_from
 from benchmarks._measure import ROOT, Round, Sample, Side, interleaved, median, run_process, take_turns
 from benchmarks._stage import TIMEFRAMES, Stage
 from benchmarks.results import Bar, Row, duration
@@ -34,6 +35,7 @@ def retro(stage: Stage) -> list[Row]:
     others = {symbol: _data.make_candles(stage.days, symbol) for symbol in symbols[1:]}
     _data.fill(several, {_data.BTC: year, **others}, derived=True)
     quarter = str(int(year.ts[0]) + stage.days * DAY_MS // 4)
+    made, in_force = learned(stage)
 
     def side(config: Path, *options: str) -> Callable[[], Sample]:
         def once() -> Sample:
@@ -48,6 +50,7 @@ def retro(stage: Stage) -> list[Row]:
             "one": side(stage.whole),
             "minutes": side(stage.minutes),
             "three": side(several),
+            "judged": side(in_force),
             "quarter": side(stage.whole, "--end", quarter),
         },
         5,
@@ -65,7 +68,19 @@ def retro(stage: Stage) -> list[Row]:
         Row("... when the longer candles are still to be made", duration(minutes)),
         Row("... each further symbol-year in the same process", duration(further)),
         Row("... peak memory of a quarter of the year", f"{short:.0f} MB", peak / short),
+        _judged(told["judged"], made, one),
     ]
+
+
+def _judged(told: list[Sample], made: Learned, without_s: float) -> Row:
+    took, cpu, peak = (median(told, name) for name in ("s", "cpu_s", "peak_mb"))
+    n, stored = made.candidates, f"{made.candidates:,} vectors of {len(made.model.columns)}, judged and stored"
+    return Row(
+        "... with features and a model in force",
+        f"{duration(took)} ({duration(cpu)} of processor), {peak:.0f} MB; {stored}",
+        took / without_s,
+        figures={"s": took, "cpu_s": cpu, "peak_mb": peak, "candidates": n},
+    )
 
 
 def cycle(stage: Stage, symbols: int = 50, minutes: int = 15) -> list[Row]:
@@ -81,17 +96,25 @@ def cycle(stage: Stage, symbols: int = 50, minutes: int = 15) -> list[Row]:
     given = {"candles": files, "symbols": names, "start_ms": now_ms}
     lengths = {name: timeframe_ms(name) // MINUTE_MS for name in CYCLE_TIMEFRAMES}
     plain = {**given, "folder": stage.room("cycle-plain"), "timeframes": lengths, "trades": str(trades)}
+    judged = learned_from(config, stage.folder / "cycle-judged", now_ms)
     sides = {
         "ours": Side("benchmarks.ours:cycle", {**given, "config": str(config)}),
         "plain": Side("benchmarks.plain_cycle:cycle", plain),
+        "judged": Side("benchmarks.ours:cycle", {**given, "config": str(judged.config)}),
     }
     told = interleaved(sides, minutes)
-    mine, theirs = (sum(sample["s"] for sample in told[name]) / minutes for name in ("ours", "plain"))
-    worst = max(sample["s"] for sample in told["ours"])
+    mine, theirs, with_model = (sum(sample["s"] for sample in told[name]) / minutes for name in sides)
+    worst, worst_judged = (max(sample["s"] for sample in told[name]) for name in ("ours", "judged"))
     shown = f"{duration(mine)} a minute against {duration(theirs)} (pandas, ta, executemany); worst {duration(worst)}"
     work = f"live cycle, {symbols} symbols x {len(CYCLE_TIMEFRAMES)} timeframes"
     figures = {"ours_s": mine, "plain_s": theirs, "worst_s": worst}
-    return [Row(work, shown, theirs / mine, Bar(30.0), figures)]
+    signals = sum(sample["signals"] for sample in told["judged"])
+    shown_judged = f"{duration(with_model)} a minute; worst {duration(worst_judged)}; {signals:.0f} candidates judged"
+    figures_judged = {"s": with_model, "worst_s": worst_judged, "signals": signals}
+    return [
+        Row(work, shown, theirs / mine, Bar(30.0), figures),
+        Row("... with features and a model in force", shown_judged, theirs / with_model, figures=figures_judged),
+    ]
 
 
 def _scan_past(config: Path, symbols: list[str], now_ms: int, path: Path) -> Path:

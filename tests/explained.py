@@ -38,7 +38,19 @@ from core.training.card import golden_rows
 from tests.engine import merged, write_config
 from tests.factories import START_MS, resampled, walk
 
-__all__ = ["BTC", "DAYS", "END_MS", "ETH", "EXCHANGE", "TIMEFRAME", "World", "open_world", "write_world"]
+__all__ = [
+    "BTC",
+    "DAYS",
+    "END_MS",
+    "ETH",
+    "EXCHANGE",
+    "TIMEFRAME",
+    "World",
+    "crown",
+    "found_on",
+    "open_world",
+    "write_world",
+]
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 EXCHANGE, TIMEFRAME, DAYS = "synthetic", "15m", 24
@@ -83,8 +95,8 @@ def write_world(folder: Path, change: dict[str, Any] | None = None) -> World:
     minutes = walk(DAYS, seed=11)
     with open_world(config) as desk:
         _put_candles(desk, minutes)
-        signals, vectors = _found(desk, resampled(minutes, TIMEFRAME))
-        version = _crown(desk, vectors)
+        signals, vectors = found_on(desk, resampled(minutes, TIMEFRAME))
+        version = crown(desk, vectors)
         signals, decisions = _judged(desk, signals, vectors)
         _store(desk, signals, decisions, vectors, minutes)
         return World(config, Path(desk.config.app.db_path), version)
@@ -99,7 +111,7 @@ def _put_candles(desk: Desk, minutes: Candles) -> None:
         desk.writer.set_scanned(EXCHANGE, BTC, TIMEFRAME, END_MS)
 
 
-def _found(desk: Desk, candles: Candles) -> tuple[pd.DataFrame, np.ndarray]:
+def found_on(desk: Desk, candles: Candles) -> tuple[pd.DataFrame, np.ndarray]:
     rules = scan_rules(desk.config, desk.costs)
     instrument = desk.reader.instruments(EXCHANGE)[BTC]
     signals = scan(candles, instrument, TIMEFRAME, desk.setups[0], rules, 900)
@@ -108,7 +120,7 @@ def _found(desk: Desk, candles: Candles) -> tuple[pd.DataFrame, np.ndarray]:
     return signals, describe(signals, candles, TIMEFRAME, desk.features, desk.costs, around, NO_OUTCOMES)
 
 
-def _crown(desk: Desk, vectors: np.ndarray) -> str:
+def crown(desk: Desk, vectors: np.ndarray, at_ms: int = CROWNED_MS) -> str:
     """Publish a model that has learned from chance, and put it and its thresholds in force."""
     assert desk.features is not None
     rng = np.random.default_rng(5)
@@ -131,10 +143,10 @@ def _crown(desk: Desk, vectors: np.ndarray) -> str:
         skill=True,
     )
     card = {"n": n, "n_eff": float(n), "golden": golden_rows(model, vectors)}
-    version, _ = publish(desk, model, estimator, card, CROWNED_MS)
-    desk.writer.crown(version, CROWNED_MS, "the first")
+    version, _ = publish(desk, model, estimator, card, at_ms)
+    desk.writer.crown(version, at_ms, "the first")
     evidence = json.dumps(_evidence().to_json())
-    desk.writer.put_thresholds(CROWNED_MS, gating_text(desk.config.models.meta.gating), evidence, "tune", "a test")
+    desk.writer.put_thresholds(at_ms, gating_text(desk.config.models.meta.gating), evidence, "tune", "a test")
     return version
 
 

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import _data, results
+from benchmarks._learned import learned_from, put_in_force
 from benchmarks._measure import ROOT, Round, Sample, load, machine, median, run_process, take_turns
 from benchmarks._stage import TIMEFRAMES
 from benchmarks.peers._environment import version_of
@@ -20,6 +21,7 @@ from core.schema import Candles
 __all__ = ["main"]
 
 REFERENCE = "freqtrade 5m, 1m detail"
+JUDGED = "ours, with features and a model in force"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     about, skipped, versions = machine(), {}, {}
     with tempfile.TemporaryDirectory(prefix="trader-peers-") as folder:
         data, ours = prepare(Path(folder))
-        ours["ours"]()
+        for label in ("ours", JUDGED):
+            ours[label]()
         runs = {label: _announced(label, once) for label, once in ours.items()}
         for name in arguments.names or PEERS:
             version, reason = version_of(PEERS[name].package)
@@ -68,15 +71,21 @@ def prepare(folder: Path) -> tuple[Data, dict[str, Round]]:
     data = Data(folder, *paths[_data.BTC], *paths["ETH/USDT:USDT"], about)
     config = _data.write_config(folder / "ours", list(years), TIMEFRAMES)
     _data.fill(config, years, derived=True)
+    made = learned_from(config, folder / "learned")
+    in_force = put_in_force(made, _data.with_models(config, folder / "in-force"))
 
-    def side(*symbols: str) -> Round:
+    def side(source: Path, *symbols: str) -> Round:
         def once() -> Sample:
-            copied = _data.copy_database(config, folder / "retro")
+            copied = _data.copy_database(source, folder / "retro")
             return run_process([sys.executable, "retro_scan.py", "--config", str(copied), "--symbols", *symbols], ROOT)
 
         return once
 
-    return data, {"ours": side(_data.BTC), "ours, two symbols": side(*years)}
+    return data, {
+        "ours": side(config, _data.BTC),
+        "ours, two symbols": side(config, *years),
+        JUDGED: side(in_force, _data.BTC),
+    }
 
 
 def _files(folder: Path, name: str, candles: Candles) -> tuple[Path, Path]:
@@ -112,6 +121,11 @@ def judged(told: dict[str, list[Sample]]) -> list[Row]:
         f"{duration(ours)} ({duration(cpu)} of processor), {peaks['ours']:.0f} MB; a second symbol {duration(further)}"
     )
     rows = [Row("ours: 5m 15m 1h 4h, 1m fills, written", shown, figures={"s": ours, "peak_mb": peaks["ours"]})]
+    judged_s, judged_mb = seconds[JUDGED], peaks[JUDGED]
+    figures = {"s": judged_s, "peak_mb": judged_mb}
+    rows.append(
+        Row("... with features and a model in force", f"{duration(judged_s)}, {judged_mb:.0f} MB", figures=figures)
+    )
     for label in seconds:
         if not label.startswith("ours"):
             bar = Bar(10.0) if label == REFERENCE else Bar(1.0) if " 5m" in label and "two" not in label else None
@@ -119,6 +133,12 @@ def judged(told: dict[str, list[Sample]]) -> list[Row]:
             text = f"{duration(seconds[label])}, {peaks[label]:.0f} MB"
             rows.append(Row(label, text, seconds[label] / ours, bar, figures))
     if REFERENCE in seconds:
+        text = f"{duration(judged_s)} against {duration(seconds[REFERENCE])}"
+        rows.append(
+            Row(
+                "with features and a model in force, against freqtrade's", text, seconds[REFERENCE] / judged_s, Bar(5.0)
+            )
+        )
         share = peaks["ours"] / peaks[REFERENCE]
         rows.append(Row("memory, against freqtrade's", f"{peaks['ours']:.0f} MB", share, Bar(0.5, at_least=False)))
         second = seconds.get(f"{REFERENCE}, two symbols", 0.0) - seconds[REFERENCE]

@@ -177,7 +177,7 @@ class _Check:
         ).set_index("id")
         trades = series.reader.trades(signal_ids=signals.index.tolist(), exit_policy=policy, status="CLOSED")
         trades = trades[["signal_id", "known_ms", "r_multiple"]].sort_values(["known_ms", "signal_id"])
-        return trades.join(signals[["origin", "decided_ms"]], on="signal_id").reset_index(drop=True)
+        return trades.join(signals["decided_ms"], on="signal_id").reset_index(drop=True)
 
     def _explained(self, one: pd.DataFrame, recorded: FloatArray, largest: FloatArray) -> Iterator[Finding]:
         """Put back what one vector looks at, until the record comes out."""
@@ -243,14 +243,14 @@ class _Check:
             yield _Try(self._vector(one, put_back), put_back, LATE_SETTLEMENT, format_ms(int(funding[-n, 0])))
 
     def _outcomes(self, one: pd.DataFrame, around: _Around) -> Iterator[_Try]:
-        """Try without those a retro scan added, without any single one, and with those of an earlier time only."""
+        """Try without those recorded later, without any single one, and with those of an earlier time only."""
         ended = self._ended[self._ended["known_ms"] <= one["decided_ms"].iloc[0]]
         if ended.empty:
             return
         base, plans = self._vector(one, around)[None], Plans.of(one)
-        live = ended[(ended["origin"] == "live").to_numpy()]
-        keeps = [live] if len(live) < len(ended) else []
-        for some in (live, ended) if keeps else (ended,):
+        older = ended[ended["signal_id"] < one["id"].iloc[0]]  # ids are given in the order of being recorded
+        keeps = [older] if len(older) < len(ended) else []
+        for some in (older, ended) if keeps else (ended,):
             newest = some.tail(OUTCOMES_LATE)
             keeps += [some.drop(index=at) for at in newest.index]
             for name in ("known_ms", "decided_ms"):

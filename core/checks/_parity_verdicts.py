@@ -119,10 +119,11 @@ class _Check:
     def rows(self, live: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[Finding]:
         """Yield candidates of which something else is decided, or of which signal and decision differ."""
         vectors = self._vectors(live)
-        for at, changes in _changes(live, recorded, self.court.judge(live, vectors)).items():
+        now = self.court.judge(live, vectors)
+        for at, changes in _changes(live, recorded, now).items():
             one = slice(at, at + 1)
-            mine, said = (frame.iloc[one].reset_index(drop=True) for frame in (live, recorded))
-            yield finding_of("decision", live.iloc[at], changes, *self._cause(mine, said, vectors[one]))
+            mine, said, told = (frame.iloc[one].reset_index(drop=True) for frame in (live, recorded, now))
+            yield finding_of("decision", live.iloc[at], changes, *self._cause(mine, said, told, vectors[one]))
 
     def _vectors(self, live: pd.DataFrame) -> FloatArray:
         """Return the recorded vectors; nothing is known where there is none."""
@@ -132,7 +133,9 @@ class _Check:
         vectors[is_there] = stored[np.searchsorted(ids, live["id"].to_numpy()[is_there])]
         return vectors
 
-    def _cause(self, one: pd.DataFrame, recorded: pd.DataFrame, vector: FloatArray) -> tuple[str, str]:
+    def _cause(
+        self, one: pd.DataFrame, recorded: pd.DataFrame, now: pd.DataFrame, vector: FloatArray
+    ) -> tuple[str, str]:
         """Judge one candidate again under what may have been, until the record comes out."""
         if self.described_as and self.described_as != self.bench.features.id:
             return CONFIGURATION, f"features {self.described_as}, now {self.bench.features.id}"
@@ -140,14 +143,19 @@ class _Check:
         version, moment_ms = str(opinions["model"].iloc[0]), int(one["decided_ms"].iloc[0])
         said = recorded.iloc[0]
         was_readable, is_readable = said["reason"] != MODEL_UNREADABLE, not opinions["unreadable"].iloc[0]
+        rules, evidence, alarm = self.court.terms_at(moment_ms)
+
+        def told(by: pd.DataFrame, rules: GateRules, evidence: Evidence) -> pd.DataFrame:
+            decisions = judge(one, by, rules, evidence, alarm, self.terms.meta_enabled)
+            if self.bounds and self.described_as:
+                return refuse(decisions, first_out_of_range(vector, self.bench.features.columns, self.bounds))
+            return decisions
 
         def comes_out(by: pd.DataFrame, rules: GateRules, evidence: Evidence) -> bool:
-            told = judge(one, by, rules, evidence, alarm, self.terms.meta_enabled)
-            if self.bounds and self.described_as:
-                told = refuse(told, first_out_of_range(vector, self.bench.features.columns, self.bounds))
-            return not _changes(one, recorded, told)
+            return not _changes(one, recorded, told(by, rules, evidence))
 
-        rules, evidence, alarm = self.court.terms_at(moment_ms)
+        if row_changes(now, told(opinions, rules, evidence), _NOT_JUDGED):
+            return UNEXPLAINED, ""  # the court itself says something else than what it rests on
         if said["model_version"] == version and was_readable and not is_readable and self._copied(one, said):
             return MODEL, self.bench.fault(version) or version
         if not was_readable and comes_out(nobody(1, unreadable=version), rules, evidence):

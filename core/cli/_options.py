@@ -99,9 +99,7 @@ def _add_scan_commands(add: Add) -> None:
 
     _add_stress_command(add)
 
-    made = add(
-        "demo", "Build a synthetic market, learn from its past, then run the live engine over the days after."
-    )
+    made = add("demo", "Build a synthetic market, learn from its past, then run the live engine over the days after.")
     made.add_argument(
         "--seconds", type=_positive, default=60, metavar="S", help="about how long the live part takes, seconds (60)"
     )

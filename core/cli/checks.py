@@ -46,8 +46,9 @@ def check(arguments: argparse.Namespace) -> int:
     markets = _generated(config, arguments) if arguments.synthetic else _stored(config, arguments)
     features = app.build_features(config)
     there = [subject for market in markets for subject in subjects(market, setups, rules, *played, features)]
-    asked = [subject for subject in there if arguments.action == "lookahead" or subject.warmup is not None]
-    every = [subject for subject in asked if len(subject.candles) > (subject.warmup or 0)]
+    is_lookahead = arguments.action == "lookahead"
+    asked = [subject for subject in there if is_lookahead or subject.warmup is not None]
+    every = [subject for subject in asked if is_lookahead or len(subject.candles) > (subject.warmup or 0)]
     faults: dict[str, list[tuple[Subject, Fault]]] = {subject.name: [] for subject in every}
     with tqdm(every, unit="part", desc=f"check {arguments.action}", dynamic_ncols=True, disable=None) as bar:
         for number, subject in enumerate(bar):

@@ -114,7 +114,7 @@ def _note(desk: Desk) -> None:
     """Record the thresholds in force, where they differ from those on record."""
     try:
         note_gating(desk, desk.market.now_ms())
-    except StoreError as error:  # noted a minute later
+    except (StoreError, DiskError) as error:  # noted a minute later
         desk.log.warning("thresholds: %s", error)
 
 

@@ -1,6 +1,6 @@
 """Stage `watch_drift`: whether what is said still comes true.
 
-The law: an alarm withdraws the evidence from the moment it is noticed, and stands until thresholds are tuned again.
+The law: an alarm withdraws the evidence from the moment it is noticed, and stands until a tuning ends it.
 """
 
 from __future__ import annotations

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import apsw
 import numpy as np
 import pandas as pd
 import pytest
 
-from core.checks._findings import CAUSES
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, timeframe_ms
 from core.schema import Candles
 from core.store.reader import Reader
 from core.store.writer import Writer
-from tests.engine import merged, trader, write_config
-
-EXCHANGE, BTC = "synthetic", "BTC/USDT:USDT"
-SYMBOLS = [BTC, "ETH/USDT:USDT"]
-DAYS = 12
-
-
-class Counts(NamedTuple):
-    """A line of the table."""
-
-    signals: int = 0
-    vectors: int = 0
-    decisions: int = 0
-    trades: int = 0
-
+from tests import parities
+from tests.engine import trader, write_config
+from tests.parities import BTC, EXCHANGE, Counts, Told, change
 
 Table = dict[str, Counts]
 
+DAYS = 12
 
-def tape(days: int = DAYS, **change: object) -> dict[str, Any]:
-    made = {"world": "edge", "p_star": 0.8, "seed": 11, "start": "2024-01-01", "days": days, "step": "1h"}
-    plain = {
-        "exchange": {"id": EXCHANGE, "synthetic": made},
-        "symbols": SYMBOLS,
-        "timeframes": ["15m", "1h"],
-        "notify": {"console": False},
-        "app": {"log_level": "ERROR"},
-    }
-    return merged(plain, dict(change))
+
+def tape(days: int = DAYS, **changed: object) -> dict[str, Any]:
+    return parities.tape(days, **changed)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +47,7 @@ class Case:
 
     def sql(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
         """Change the file behind the engine's back."""
-        connection = apsw.Connection(str(self.database))
-        for trigger in ("signals_live_stay", "signals_live_kept"):
-            connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
-        for text, values in statements:
-            connection.execute(text, values)
-        connection.close()
+        change(self.database, *statements)
 
     @property
     def signals(self) -> pd.DataFrame:
@@ -87,22 +61,14 @@ def case(played: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Ca
     config = write_config(tmp_path, tape())
 
     def ask(*arguments: str, config: Path = config) -> tuple[int, Table, list[str], str]:
-        capsys.readouterr()
-        code = trader(config, "parity", "--explain", *arguments)
-        out, err = capsys.readouterr()
-        table = {
-            name: Counts(*(int(count.replace(",", "")) for count in counts))
-            for name, *counts in re.findall(
-                r"^(\w[\w ]*?) {2,}" + r" +".join([r"([\d,]+)"] * 4) + "$", out, re.MULTILINE
-            )
-        }
-        return code, table, [line.strip() for line in out.splitlines() if line.startswith("  ") and ": " in line], err
+        told = parities.ask(capsys, config, *arguments)
+        return told.code, told.table, told.lines, told.err
 
     return Case(config, tmp_path / "ohlcv.db", ask)
 
 
 def differences(table: Table) -> Table:
-    return {cause: table[cause] for cause in CAUSES if table[cause] != Counts()}
+    return Told(0, table, [], "").differences
 
 
 def a_settled_signal(signals: pd.DataFrame, timeframe: str = "15m") -> pd.Series:

@@ -27,7 +27,7 @@ ROWS = 30_000
 
 @sizes(
     "place",
-    Place("fat", seed=1, days=365, symbols=1, block_ms=24 * WEEK_MS),
+    Place("fat", seed=1, days=300, symbols=1, block_ms=24 * WEEK_MS),
     Place("edge", seed=1, days=365),
 )
 def test_the_same_world_gives_the_same_verdicts(place: Place) -> None:

@@ -16,7 +16,7 @@ PASSES_MEAN, PASSES_WORST, CERTIFIED = 0.02, 0.06, 0.005
 SKILL_IN = 1 / 20
 
 
-@sizes("seeds", 2, 26)
+@sizes("seeds", 2, 28)
 def test_a_random_walk_without_costs_is_worth_nothing(seeds: int) -> None:
     with opened("A2") as bars:
         places = [Place("walk", seed=100 + number) for number in range(seeds)]

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import _data, cases, ours, page, plain, plain_cycle, results, whole
+from benchmarks import _data, cases, models, ours, page, plain, plain_cycle, results, whole
+from benchmarks._learned import learned, made_rows
 from benchmarks._measure import Side, interleaved, median, run_process, take_turns
 from benchmarks.peers import __main__ as peers
 from benchmarks.results import Bar, Row
 from core.clock import DAY_MS
+from core.features import feature_set
+from core.store.reader import Reader
 
 DAYS = 12
 
@@ -135,8 +138,10 @@ def test_both_sides_give_each_trade_the_same_result(stage: cases.Stage) -> None:
 
 def test_the_live_minute_is_played_by_both_sides(stage: cases.Stage, tmp_path: Path) -> None:
     rows = whole.cycle(stage, symbols=2, minutes=2)
-    assert rows[0].value is not None
-    assert rows[0].value > 0
+    without, judged = rows
+    assert without.value is not None
+    assert without.value > 0
+    assert judged.figures["s"] > 0
 
 
 def test_help_is_measured_for_every_command_without_heavy_imports() -> None:
@@ -147,6 +152,46 @@ def test_a_retro_scan_is_measured_whole(stage: cases.Stage) -> None:
     copied = _data.copy_database(stage.whole, Path(stage.room("retro-once")))
     told = run_process([sys.executable, "retro_scan.py", "--config", str(copied)], _data.ROOT)
     assert told["peak_mb"] > 0
+    signals = Reader(copied.with_name("ohlcv.db")).signals(exchange=_data.EXCHANGE)
+    assert set(signals["reason"]) == {"DISABLED"}
+
+
+def test_with_a_model_in_force_every_candidate_is_described_judged_and_stored(stage: cases.Stage) -> None:
+    made, in_force = learned(stage)
+    assert Reader(in_force.with_name("ohlcv.db")).signals(exchange=_data.EXCHANGE).empty
+    copied = _data.copy_database(in_force, Path(stage.room("judged-once")))
+    run_process([sys.executable, "retro_scan.py", "--config", str(copied)], _data.ROOT)
+    reader = Reader(copied.with_name("ohlcv.db"))
+    signals = reader.signals(exchange=_data.EXCHANGE)
+    assert len(signals) == made.candidates
+    assert set(signals["model_version"]) == {reader.reigns()["version"].iloc[0]}
+    ids, vectors = reader.features(feature_set().id)
+    assert len(ids) == len(signals)
+    assert vectors.shape[1] == len(feature_set().columns)
+
+
+def test_both_sides_ask_the_same_trees_and_the_gate_judges_every_candidate(stage: cases.Stage) -> None:
+    scored, judged = models.gate(stage, rows=300, candidates=20)
+    assert scored.figures["differ_r"] < 1e-6
+    assert judged.work == "20 candidates through the gate"
+    assert judged.figures["judged"] > 0
+
+
+def test_a_week_is_judged_and_a_model_fitted_on_rows_made_up(stage: cases.Stage) -> None:
+    (row,) = models.learn(stage, rows=1_000)
+    assert row.figures["rows"] == 1_000
+    assert row.figures["blocks"] == 1
+    assert 0 < row.figures["predictions"] < 50
+
+
+def test_rows_made_up_to_learn_from_have_all_required_features_and_are_always_the_same() -> None:
+    features = feature_set()
+    made, again = made_rows(300, features), made_rows(300, features)
+    required = [features.columns.index(name) for name in features.required]
+    assert np.isfinite(made.vectors[:, required]).all()
+    assert np.isnan(made.vectors).any()
+    assert np.array_equal(made.vectors, again.vectors, equal_nan=True)
+    assert made.rows.equals(again.rows)
 
 
 def test_ours_is_held_against_the_peers_by_ratio() -> None:
@@ -156,6 +201,7 @@ def test_ours_is_held_against_the_peers_by_ratio() -> None:
     told = {
         "ours": samples(1.0, 200.0),
         "ours, two symbols": samples(1.4, 210.0),
+        peers.JUDGED: samples(2.0, 250.0),
         "freqtrade 5m, 1m detail": samples(12.0, 500.0),
         "freqtrade 5m, 1m detail, two symbols": samples(22.0, 600.0),
         "backtesting 5m": samples(0.9, 100.0),
@@ -165,6 +211,7 @@ def test_ours_is_held_against_the_peers_by_ratio() -> None:
     assert verdicts["freqtrade 5m, 1m detail"] == (12.0, True)
     assert verdicts["backtesting 5m"] == (0.9, False)
     assert verdicts["backtesting 1m"] == (3.0, None)
+    assert verdicts["with features and a model in force, against freqtrade's"] == (6.0, True)
     assert verdicts["memory, against freqtrade's"] == (0.4, True)
     assert verdicts["a further symbol-year, against freqtrade's"] == (pytest.approx(25.0), True)
 

@@ -109,3 +109,5 @@ def test_a_part_whose_every_series_is_too_short_does_not_count_as_proven(
     out, err = capsys.readouterr()
     assert err == "error: check warmup: no series is longer than the warm-up of fibo_avwap; not compared\n"
     assert "features.trend      1 series, 1 cuts each: clean" in out
+    assert trader(changed, "check", "lookahead", *asked) == 0
+    assert "fibo_avwap          1 series, 1 cuts each: clean" in capsys.readouterr().out

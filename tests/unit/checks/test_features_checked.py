@@ -1,4 +1,4 @@
-"""Planted leaks and short warm-ups among families of features are caught, and named with family, column and candidate."""
+"""Planted leaks and short warm-ups of families of features are caught, and named with column and candidate."""
 
 from __future__ import annotations
 

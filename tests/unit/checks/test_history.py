@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.checks._history import History
 from core.clock import MINUTE_MS
 from core.errors import StoreError
 from core.risk.sizing import RiskRules
-from core.risk.terms import Terms, terms_to_text, text_to_terms
+from core.risk.terms import Judging, Terms, terms_to_text, text_to_terms
 from core.schema import Candles, Instrument
 from core.store.writer import Writer
 
@@ -104,6 +105,10 @@ def test_terms_come_back_from_their_text() -> None:
     known = Instrument("bitget", "BTC/USDT", tick=0.1, lot=None, min_notional=5.0)
     terms = Terms(("b", "a"), RiskRules(10_000.0, 0.5, 10.0, 0.5, 0.5), False, known)
     assert text_to_terms(terms_to_text(terms)) == Terms(("a", "b"), terms.risk, False, known)
+    filters = {"geo_rr1": (None, 2.0), "trend_adx": (10.0, None)}
+    judging = Judging("fs-0123456789", "BTC/USDT:USDT", "fixed_r@01234567", filters)
+    judged = replace(terms, plan_hashes=("a", "b"), judging=judging)
+    assert text_to_terms(terms_to_text(judged)) == judged
     for wrong in ("", "[]", '{"plans": []}'):
         with pytest.raises(StoreError, match="stored terms"):
             text_to_terms(wrong)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,14 @@ def untrained(tmp_path: Path, finished: Path) -> Path:
 def trained(tmp_path: Path, learned: Path) -> Path:
     """A copy of the world with a model in force."""
     return copied(learned, tmp_path / "world")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Take back what a command run in this process does to the log of the process."""
+    root = logging.getLogger()
+    level, raising = root.level, logging.raiseExceptions
+    yield
+    root.setLevel(level)
+    logging.raiseExceptions = raising
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]

@@ -27,6 +27,7 @@ from core.jobs._gating import load_model, newest_champion
 from core.jobs._learning import dataset_of, ledger_of, publish
 from core.schema import PREDICTIONS, frame_of
 from core.store import artefacts
+from core.store.writer import Writer
 from core.training.card import GOLDEN_ROWS, card_of, golden_rows
 from tests.engine import ROOT, trader
 from tests.label_worlds import START_MS, WEEK_MS, label_world
@@ -257,6 +258,31 @@ def test_a_folder_of_models_that_another_database_made_is_left_alone(trained: Pa
         artefacts.publish(folder, "of-another-database", {"a.json": b"{}"})
         learn(desk)
         assert "of-another-database" in artefacts.versions(folder)
+
+
+class Spoils(Writer):
+    """A disk that does not keep what is written to it."""
+
+    models: Path
+
+    def put_model(self, version: str, card_json: str, **named: Any) -> None:
+        super().put_model(version, card_json, **named)
+        (self.models / version / "words.json").write_text("{}", encoding="utf-8")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_model_that_cannot_be_read_back_is_not_put_in_force(
+    request: pytest.FixtureRequest, first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    config: Path = request.getfixturevalue("untrained" if first else "trained")
+    with_rival(config)
+    with on_desk(config) as desk, Spoils(desk.writer.path) as writer:
+        champion = newest_champion(desk)
+        writer.models = Path(desk.config.models.meta.model_path)
+        report = learn(replace(desk, writer=writer, reader=writer.reader))
+        assert report.counts["promoted"] == 0 and newest_champion(desk) == champion
+        assert desk.reader.models()["state"].tolist().count("retired") == 1
+        assert "not as it was published" in caplog.text
 
 
 KILLED = """

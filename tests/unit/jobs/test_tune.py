@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from core.cli.engine import refreshed
 from core.clock import DAY_MS
 from core.config import load_config
 from core.config.rewrite import propose, replace
@@ -252,6 +253,15 @@ def test_a_scheduler_that_reads_the_file_between_its_writing_and_the_record_adds
         beside.join(10)
         assert told == [False]
         assert desk.reader.thresholds()["origin"].tolist() == ["tune"]
+
+
+def test_thresholds_that_cannot_be_noted_do_not_end_the_engine(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with on_desk(trained) as desk, Full(desk.writer.path) as writer:
+        assert desk.source is not None
+        refreshed(dataclasses.replace(desk, writer=writer, reader=writer.reader), desk.source)
+        assert "thresholds: no space left" in caplog.text and desk.reader.thresholds().empty
+        refreshed(desk, desk.source)
+        assert desk.reader.thresholds()["origin"].tolist() == ["user"]
 
 
 def test_no_model_is_nothing_to_tune(untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
