@@ -23,7 +23,7 @@ from core.jobs import retro as retro_job
 from core.jobs._book import policy_id
 from core.jobs._learning import dataset_of, estimator_of, features_of, plans_of, publish
 from core.schema import FloatArray, frame_of
-from core.schema.frames import TRAINING_ROWS
+from core.schema.learning import TRAINING_ROWS
 from core.training.card import golden_rows
 from core.training.dataset import Dataset
 from core.training.fit import FitRules, fit_model

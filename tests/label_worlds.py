@@ -25,7 +25,7 @@ from scipy.special import ndtr
 
 from core.clock import timeframe_ms
 from core.schema import FloatArray, frame_of
-from core.schema.frames import TRAINING_ROWS
+from core.schema.learning import TRAINING_ROWS
 
 __all__ = ["EDGE_COLUMN", "GEOMETRY_COLUMNS", "START_MS", "WEEK_MS", "LabelWorld", "label_world"]
 

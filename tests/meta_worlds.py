@@ -50,13 +50,11 @@ from core.training.walk import walk_forward
 __all__ = [
     "NO_FUNDING",
     "SYMBOLS",
-    "TIMEFRAMES",
     "Made",
     "Place",
     "Terms",
     "Walked",
     "candidates_in",
-    "gated",
     "governed",
     "in_parallel",
     "longer_of",
@@ -73,7 +71,6 @@ SYMBOLS = ("BTC/USDT:USDT", "ETH/USDT:USDT", "SOL/USDT:USDT")
 TIMEFRAMES = ("15m", "1h", "4h")
 START_MS = 1_640_563_200_000  # Monday 2021-12-27
 NO_FUNDING = np.empty((0, 2))
-
 _Argument, _Result = TypeVar("_Argument"), TypeVar("_Result")
 
 
@@ -174,8 +171,6 @@ def make(place: Place, free: bool = False, described: bool = True) -> Made:
 
 
 class _Clock:
-    """Adds up what stages take."""
-
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = perf_counter()
@@ -250,7 +245,7 @@ def walked(place: Place) -> Walked:
     data, began = made.dataset(), perf_counter()
     told = walk_forward(data, XGBoost(), terms().fit, block_ms=place.block_ms).predictions.drop(columns=["ledger"])
     seconds = {**made.seconds, "walk": perf_counter() - began}
-    rows = data.rows.assign(uniqueness=data.weights).merge(told, on="signal_id", validate="one_to_one")
+    rows = data.rows.assign(uniqueness=data.weights).merge(told, on="signal_id")
     at = pd.Index(made.signals["id"]).get_indexer(pd.Index(rows["signal_id"]))
     signals = made.signals.iloc[at].reset_index(drop=True)
     return Walked(signals, rows, START_MS + place.days * DAY_MS, seconds)
@@ -265,7 +260,7 @@ def shown(told: Walked, until_ms: int | None = None) -> Skill:
 
 def tuned(told: Walked, now_ms: int | None = None) -> Tuning:
     """Return what a tuning at a time, or at the end, makes of the predictions."""
-    at_ms = told.end_ms if now_ms is None else now_ms
+    at_ms = now_ms or told.end_ms
     return tune(told.rows, at_ms, TuneRules(skill=shown(told, at_ms).shown))
 
 

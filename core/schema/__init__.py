@@ -8,17 +8,15 @@ from core.schema.frames import (
     ACCOUNT_ROWS,
     CANDIDATES,
     DECISIONS,
-    OPINIONS,
-    PREDICTIONS,
     SIGNALS,
     TRADE_EVENTS,
     TRADES,
-    TRAINING_ROWS,
     FrameSpec,
     conform,
     empty_frame,
     frame_of,
 )
+from core.schema.learning import OPINIONS, PREDICTIONS, TRAINING_ROWS
 
 __all__ = [
     "ACCOUNT_ROWS",

@@ -14,9 +14,10 @@ import pandas as pd
 
 from core.errors import ModelError
 from core.execution.costs import CostModel
+from core.pipeline import plan_columns
 from core.ports import Sample
 from core.schema import FloatArray, FrameSpec, IntArray, conform, frame_of
-from core.schema.frames import TRAINING_ROWS
+from core.schema.learning import TRAINING_ROWS
 from core.training.splits import n_eff, uniqueness
 
 __all__ = ["PLAN_ROWS", "Candidates", "Dataset", "plan_rows", "require_enough", "training_rows"]
@@ -172,20 +173,12 @@ def plan_rows(signals: pd.DataFrame, costs: CostModel) -> pd.DataFrame:
     pandas.DataFrame
         Columns `PLAN_ROWS`, row by row with `signals`.
     """
-    entry = signals["entry"].to_numpy(dtype=np.float64)
-    side = np.where(signals["direction"].to_numpy() == "short", -1.0, 1.0)
-    risk = side * (entry - signals["sl"].to_numpy(dtype=np.float64))
-    stop_frac = risk / entry
-    rests = np.asarray(signals["order_type"].to_numpy() == "limit", dtype=np.bool_)
     columns = {
         "signal_id": signals["id"].to_numpy(dtype=np.int64),
         "decided_ms": signals["decided_ms"].to_numpy(dtype=np.int64),
         "timeframe": signals["timeframe"].array,
         "direction": signals["direction"].array,
-        "stop_frac": stop_frac,
-        "rr1": side * (signals["tp1"].to_numpy(dtype=np.float64) - entry) / risk,
-        "rr2": side * (signals["tp2"].to_numpy(dtype=np.float64) - entry) / risk,
-        "cost_r": costs.expected_round_trip_pct(rests) / (100.0 * stop_frac),
+        **plan_columns(signals, costs),
     }
     return frame_of(columns, len(signals), PLAN_ROWS)
 

@@ -17,7 +17,7 @@ from core.estimators.logistic import Logistic
 from core.gate import Judged
 from core.ports import Estimator
 from core.schema import FloatArray, empty_frame, frame_of
-from core.schema.frames import PREDICTIONS
+from core.schema.learning import PREDICTIONS
 from core.training.calibrate import log_losses
 from core.training.dataset import Candidates, Dataset
 from core.training.fit import FitRules, Fitted, fit_model

@@ -43,9 +43,9 @@ def test_moving_text_from_one_file_to_another_changes_the_folder(core: Path) -> 
 
 def test_other_compiled_files_beside_it_are_left_alone(core: Path) -> None:
     (core / "__pycache__").mkdir()
-    (core / "__pycache__" / "app.pyc").touch()
+    (core / "__pycache__" / "jit.pyc").touch()
     jit._cache_folder(core)
-    assert (core / "__pycache__" / "app.pyc").exists()
+    assert (core / "__pycache__" / "jit.pyc").exists()
 
 
 def test_where_nothing_can_be_written_numba_finds_a_place_of_its_own(core: Path) -> None:

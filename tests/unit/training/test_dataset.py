@@ -11,7 +11,7 @@ import pytest
 from core.errors import ModelError
 from core.execution.costs import CostModel
 from core.schema import SIGNALS, TRADES, conform
-from core.schema.frames import TRAINING_ROWS
+from core.schema.learning import TRAINING_ROWS
 from core.training.dataset import PLAN_ROWS, Dataset, plan_rows, require_enough, training_rows
 from tests.label_worlds import GEOMETRY_COLUMNS, label_world
 

@@ -10,7 +10,7 @@ from core.errors import ModelError
 from core.estimators.logistic import Logistic
 from core.estimators.xgboost import XGBoost
 from core.results.rows import week_of
-from core.schema.frames import PREDICTIONS
+from core.schema.learning import PREDICTIONS
 from core.training.calibrate import fit_calibrator
 from core.training.dataset import Candidates, Dataset
 from core.training.fit import FitRules

@@ -1,0 +1,161 @@
+"""The composition root: the only place that names concrete classes.
+
+The law: live, replay, synthetic, demo and tests differ only in what is built here; nothing else asks which
+mode it runs in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from core.app.markets import offline_market, open_market, recorded_as
+from core.app.parts import build_costs, build_exit_policy, build_features, build_rules, build_setups
+from core.config import Config, ConfigSource, Reload
+from core.errors import ConfigError, nearest
+from core.jobs._desk import Desk
+from core.ports import Market, Notifier
+from core.store.reader import Reader
+from core.store.writer import Writer
+
+__all__ = [
+    "build_costs",
+    "build_exit_policy",
+    "build_features",
+    "build_rules",
+    "build_setups",
+    "config_source",
+    "offline_market",
+    "open_desk",
+    "open_market",
+    "open_notifiers",
+    "recorded_as",
+    "refresh",
+    "reopen",
+]
+
+
+def config_source(path: Path, profile: str | None, environ: Mapping[str, str] | None = None) -> ConfigSource:
+    """Return the configuration of a file and a profile.
+
+    Parameters
+    ----------
+    path : Path
+        Such as ``config.yaml``.
+    profile : str or None
+        NAME lays ``config.NAME.yaml`` beside `path` over it.
+    environ : mapping, optional
+        The environment; the process's own where not given.
+
+    Raises
+    ------
+    ConfigError
+        No such profile, or a configuration that does not hold.
+    """
+    overlays = []
+    if profile:
+        overlay = path.with_name(f"{path.stem}.{profile}{path.suffix}")
+        if not overlay.is_file():
+            known = [other.name.split(".")[1] for other in path.parent.glob(f"{path.stem}.*{path.suffix}")]
+            raise ConfigError(
+                f"profile '{profile}': there is no {overlay.name}; {nearest(profile, known)}".rstrip("; ")
+            )
+        overlays.append(overlay)
+    return ConfigSource(path, os.environ if environ is None else environ, overlays)
+
+
+def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None = None) -> Desk:
+    """Open the database, the market and the messengers, and build every plug-in.
+
+    Parameters
+    ----------
+    source : ConfigSource
+    log : logging.Logger
+    market : Market, optional
+        One that exists already (tests, demo); else the configured one.
+    """
+    config = source.current
+    writer = Writer(Path(config.app.db_path))
+    try:
+        chosen = market or open_market(config, writer.reader)
+        desk = _assemble(config, chosen, writer, open_notifiers(config), log, source)
+    except BaseException:
+        writer.close()
+        raise
+    if chosen.synthetic:
+        writer.set_meta(f"synthetic:{chosen.exchange}", "1")
+    return desk
+
+
+def reopen(path: Path, environ: Mapping[str, str], overlays: Sequence[Path]) -> Desk:
+    """Open a desk on the same configuration and database in another process: nobody is asked, nobody is told."""
+    source = ConfigSource(path, environ, overlays)
+    reader = Reader(Path(source.current.app.db_path))
+    market = offline_market(source.current, reader=reader)
+    return open_desk(source, logging.getLogger("trader"), market)
+
+
+def refresh(desk: Desk, source: ConfigSource) -> tuple[Desk, Reload]:
+    """Read the configuration again: a desk built from it where it changed and holds, else the old one."""
+    reload = source.reload()
+    if not reload.changed:
+        desk.symbols = _followed(desk.config, desk.writer, desk.exchange)  # one may have been paused meanwhile
+        return desk, reload
+    try:
+        return _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log, source), reload
+    except ConfigError as error:
+        return desk, replace(reload, changed=False, error=str(error))
+
+
+def open_notifiers(config: Config) -> dict[str, Notifier]:
+    """Return the messengers that are switched on, by channel name."""
+    from core.adapters.notifiers.console import ConsoleNotifier
+
+    found: dict[str, Notifier] = {}
+    if config.notify.console:
+        found["console"] = ConsoleNotifier(sys.stdout)
+    telegram = config.notify.telegram
+    if telegram.enabled:
+        from core.adapters.notifiers.telegram import TelegramNotifier
+
+        found["telegram"] = TelegramNotifier(telegram.bot_token.get_secret_value(), telegram.chat_id, telegram.base_url)
+    return found
+
+
+def _assemble(
+    config: Config,
+    market: Market,
+    writer: Writer,
+    notifiers: dict[str, Notifier],
+    log: logging.Logger,
+    source: ConfigSource,
+) -> Desk:
+    costs = build_costs(config)
+    return Desk(
+        config=config,
+        market=market,
+        writer=writer,
+        reader=writer.reader,
+        exchange=market.exchange,
+        symbols=_followed(config, writer, market.exchange),
+        setups=build_setups(config, costs),
+        exit_policy=build_exit_policy(config),
+        costs=costs,
+        rules=build_rules(config),
+        notifiers=notifiers,
+        log=log,
+        features=build_features(config),
+        source=source,
+        reopen=partial(reopen, *source.files),
+    )
+
+
+def _followed(config: Config, writer: Writer, exchange: str) -> list[str]:
+    """Return the configured symbols that are not switched off."""
+    off = set(writer.reader.symbols_off(exchange)["symbol"])
+    return [symbol for symbol in config.symbols if symbol not in off]
