@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,14 @@ def write_config(folder: Path, change: dict[str, Any]) -> Path:
 
 
 def trader(config: Path, *arguments: str) -> int:
-    """Run one command as a user would, in this process."""
-    return main([arguments[0], "--config", str(config), *arguments[1:]])
+    """Run one command as a user would, in this process; the log is left as it was found."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        return main([arguments[0], "--config", str(config), *arguments[1:]])
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def record(database: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -35,7 +35,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for bar in BARS:
         terminalreporter.line(str(bar))
     terminalreporter.line(f"{sum(bar.met for bar in BARS)} of {len(BARS)} met")
-    if _is_whole(config):
+    everything = [Path(one).name for one in config.args] == ["meta"] and not config.option.keyword
+    if _is_whole(config) and everything:
         about = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
         rows = [bar.row() for bar in BARS]
         RESULTS.write_text(json.dumps({"about": about, "bars": rows}, indent=1) + "\n", encoding="utf-8")

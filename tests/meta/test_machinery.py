@@ -16,13 +16,13 @@ from core.training.fit import FitRules, fit_model
 from core.training.promote import skill
 from core.training.splits import WEEK_MS
 from core.training.walk import walk_forward
-from tests.label_worlds import GEOMETRY_COLUMNS, label_world
+from tests.label_worlds import GEOMETRY_COLUMNS, START_MS, label_world
 from tests.meta.bars import opened, sizes
 from tests.meta_worlds import Place, governed, make, walked
 
 CONTRIBUTION_GAP = 1e-4
 RETRAIN_S = 60.0
-ROWS = 30_000
+ROWS, WEEKS = 30_000, 156
 
 
 @sizes(
@@ -68,10 +68,10 @@ def test_contributions_add_up(place: Place) -> None:
 @pytest.mark.accept
 def test_the_weekly_training_on_30_000_rows_is_quick() -> None:
     with opened("A12") as bars:
-        world = label_world(ROWS, seed=41, edge=0.3, columns=55, weeks=156)
+        world = label_world(ROWS, seed=41, edge=0.3, columns=55, weeks=WEEKS)
         data = Dataset.of(world.rows, world.vectors, world.columns, GEOMETRY_COLUMNS)
-        last = data.ints("decided_ms").max() - WEEK_MS
-        done = data.ints("signal_id")[data.ints("decided_ms") <= last].tolist()
+        before = data.ints("decided_ms") < START_MS + (WEEKS - 1) * WEEK_MS
+        done = data.ints("signal_id")[before].tolist()
         began = process_time()
         walk = walk_forward(data, XGBoost(), FitRules(), done=done, block_ms=WEEK_MS)
         told = data.rows.merge(walk.predictions, on="signal_id")
@@ -82,7 +82,6 @@ def test_the_weekly_training_on_30_000_rows_is_quick() -> None:
         model = fit_model(data, XGBoost(), FitRules()).model("")
         model_to_files(model, XGBoost(), {"golden": golden_rows(model, data.vectors)})
         spent = process_time() - began
-        assert len(walk.blocks) in (1, 2)
         bars.most(
             f"weekly training on {ROWS} rows, {len(walk.blocks)} new blocks: seconds of a core",
             spent,

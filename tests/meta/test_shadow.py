@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from core.estimators.logistic import Logistic
@@ -79,15 +78,11 @@ def _crowned(desk: Desk) -> str:
 
 
 def _damage(folder: Path, how: str) -> None:
-    if how == "sound":
-        return
-    file = max(
-        (one for one in folder.iterdir() if one.name.startswith("estimator-")), key=lambda one: one.stat().st_size
-    )
-    whole = np.frombuffer(file.read_bytes(), dtype=np.uint8)
-    if how == "flipped":
-        spoiled = whole.copy()
-        spoiled[len(whole) // 2] ^= 1
-        file.write_bytes(spoiled.tobytes())
-    else:
-        file.unlink()
+    files = [one for one in folder.iterdir() if one.name.startswith("estimator-")]
+    largest = max(files, key=lambda one: one.stat().st_size)
+    if how == "gone":
+        largest.unlink()
+    elif how == "flipped":
+        spoiled = bytearray(largest.read_bytes())
+        spoiled[len(spoiled) // 2] ^= 1
+        largest.write_bytes(spoiled)
