@@ -37,14 +37,12 @@ def write_config(folder: Path, change: dict[str, Any]) -> Path:
 
 
 def trader(config: Path, *arguments: str) -> int:
-    """Run one command as a user would, in this process; the log is left as it was found."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    """Run one command as a user would, in this process; the log's level is left as it was found."""
+    level = logging.getLogger().level
     try:
         return main([arguments[0], "--config", str(config), *arguments[1:]])
     finally:
-        root.setLevel(level)
-        root.handlers[:] = handlers
+        logging.getLogger().setLevel(level)
 
 
 def record(database: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

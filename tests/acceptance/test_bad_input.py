@@ -633,7 +633,7 @@ def test_once_is_exactly_one_cycle(tmp_path: Path) -> None:
     for cycles in (1, 2):
         assert trader(config, "run", "--once") == 0
         runs = Reader(tmp_path / "ohlcv.db").job_runs()
-        stages = ["execute_signals", "funding", "incremental_sync", "resample", "scan_signals"]
+        stages = ["execute_signals", "funding", "incremental_sync", "resample", "scan_signals", "watch_drift"]
         assert sorted(runs["job"]) == sorted(stages * cycles)
         assert set(runs["status"]) == {"ok"}
         assert runs["started_ms"].nunique() == cycles
