@@ -54,7 +54,7 @@ unit: install-dev ## Fast tests
 	$(BIN)/python -m pytest tests/unit tests/contracts tests/docs -q -n 2 --dist loadfile -m "not realdata"
 
 acceptance: install-dev ## The whole engine against local servers and tapes
-	$(BIN)/python -m pytest tests/acceptance tests/meta -q -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
+	$(BIN)/python -m pytest tests/acceptance tests/meta -q -n 2 --dist loadfile -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
 
 accept: install-dev ## The bars of the meta-model in their whole size: what was asked, what was measured (half an hour)
 	TRADER_JOBS=$${TRADER_JOBS:-2} $(BIN)/python -m pytest tests/meta -q -s -m accept -p no:cacheprovider
