@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import ModelError, nearest
 from core.schema import FloatArray
 
-__all__ = ["CEILING", "FLOOR", "METHODS", "Calibrator"]
+__all__ = ["CEILING", "FLOOR", "METHODS", "Calibrator", "logit"]
 
 METHODS = ("platt", "isotonic", "none")
 
@@ -24,7 +24,14 @@ FLOOR, CEILING = 0.02, 0.98
 _TINY = 1e-9  # keeps the logit finite
 
 
-def _logit(p: FloatArray) -> FloatArray:
+def logit(p: FloatArray) -> FloatArray:
+    """Return the log-odds of probabilities; those of 0 and 1 are finite.
+
+    Examples
+    --------
+    >>> logit(np.array([0.5, 0.8])).round(4).tolist()
+    [0.0, 1.3863]
+    """
     clipped = np.clip(p, _TINY, 1.0 - _TINY)
     odds: FloatArray = np.log(clipped / (1.0 - clipped))
     return odds
@@ -97,8 +104,8 @@ class Calibrator:
         if self.method == "isotonic":
             p = np.interp(p_raw, self.knots_x, self.knots_y)
         elif self.method == "platt":
-            geometry = _logit(p_geo)
-            p = 1.0 / (1.0 + np.exp(-(geometry + self.a * (_logit(p_raw) - geometry) + self.b)))
+            geometry = logit(p_geo)
+            p = 1.0 / (1.0 + np.exp(-(geometry + self.a * (logit(p_raw) - geometry) + self.b)))
         else:
             p = p_raw
         calibrated: FloatArray = np.clip(p, FLOOR, CEILING)

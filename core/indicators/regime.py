@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.indicators.averages import window_rank
 from core.indicators.volatility import true_range, wilder_atr
 from core.jit import njit
 from core.schema import Candles, FloatArray, IntArray
@@ -94,31 +95,6 @@ def wilder_adx(
     return adx, plus_di, minus_di
 
 
-@njit
-def _rank_in_window(values: FloatArray, position: int) -> float:
-    """Return the share of the trailing window below the value, ties counted half; NaN with too few."""
-    now = values[position]
-    if np.isnan(now):
-        return np.nan
-    known, below = 0, 0.0
-    for j in range(max(0, position - VOLATILITY_WINDOW + 1), position + 1):
-        if values[j] == values[j]:
-            known += 1
-            if values[j] < now:
-                below += 1.0
-            elif values[j] == now:
-                below += 0.5
-    return below / known if known >= VOLATILITY_NEEDS else np.nan
-
-
-@njit
-def _ranks(values: FloatArray, positions: IntArray) -> FloatArray:
-    out = np.empty(len(positions))
-    for i in range(len(positions)):
-        out[i] = _rank_in_window(values, positions[i])
-    return out
-
-
 def regime_at(candles: Candles, positions: IntArray) -> tuple[list[str], list[str]]:
     """Name the regime at some candles.
 
@@ -150,7 +126,7 @@ def regime_at(candles: Candles, positions: IntArray) -> tuple[list[str], list[st
     adx, _, _ = wilder_adx(candles.high, candles.low, candles.close, PERIOD)
     atr_pct = 100.0 * wilder_atr(candles.high, candles.low, candles.close, PERIOD) / candles.close
     at = adx[positions]
-    ranks = _ranks(atr_pct, positions)
+    ranks = window_rank(atr_pct, positions, VOLATILITY_WINDOW, VOLATILITY_NEEDS)
     trend = np.where(np.isnan(at), "unknown", np.where(at >= TREND_ADX, "trend", "range"))
     middle = np.where(ranks > 2.0 / 3.0, "high", "normal")
     volatility = np.where(np.isnan(ranks), "unknown", np.where(ranks < 1.0 / 3.0, "low", middle))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from core.errors import ModelError, nearest
 from core.gate import Calibrator
-from core.gate.calibrator import CEILING, FLOOR
+from core.gate.calibrator import CEILING, FLOOR, logit
 from core.schema import FloatArray, IntArray
 
 __all__ = ["METHODS", "MIN_N_EFF", "CalibrationReport", "fit_calibrator", "log_losses"]
@@ -214,8 +214,8 @@ def _fit(method: str, rows: _Rows) -> Calibrator:
 
 def _platt(rows: _Rows) -> tuple[float, float]:
     """Return the share of the estimator's departure from the geometry that is believed, and the shift."""
-    anchor = _logit(rows.p_geo)
-    departure = _logit(rows.p_raw) - anchor
+    anchor = logit(rows.p_geo)
+    departure = logit(rows.p_raw) - anchor
     a, b = _newton(rows, anchor, departure)
     if not _LOW_A <= a <= _HIGH_A:  # convex: beyond an end, the best allowed slope is that end
         a = min(max(a, _LOW_A), _HIGH_A)
@@ -276,9 +276,3 @@ def _isotonic_gain(rows: _Rows) -> tuple[float, float]:
 
 def _mean_loss(p: FloatArray, rows: _Rows) -> float:
     return float(rows.weights @ log_losses(p, rows.won) / rows.weights.sum())
-
-
-def _logit(p: FloatArray) -> FloatArray:
-    held = np.clip(p, 1e-9, 1.0 - 1e-9)
-    odds: FloatArray = np.log(held / (1.0 - held))
-    return odds

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS
+from core.gate.calibrator import CEILING, FLOOR
 from core.schema import FloatArray, IntArray
 
 __all__ = ["ALLOWANCE", "LIMIT", "SERIES", "Alarm", "alarms", "cusum", "feature_shift", "stands"]
@@ -79,7 +80,7 @@ def alarms(rows: pd.DataFrame, now_ms: int, allowance: float = ALLOWANCE, limit:
     known = rows[whole & ((day + 1) * DAY_MS <= now_ms)].sort_values(["known_ms", *columns], kind="stable")
     day = known["known_ms"].to_numpy(np.int64) // DAY_MS
     won, net_r, p, ev_r = (known[name].to_numpy(np.float64) for name in columns)
-    said = np.clip(p, 0.02, 0.98)
+    said = np.clip(p, FLOOR, CEILING)
     found = cusum((won - said) / np.sqrt(said * (1.0 - said)), won - said, day, "p", allowance, limit)
     gap = net_r - ev_r
     found += cusum(gap / _deviation(gap, day), gap, day, "ev", allowance, limit)
