@@ -28,6 +28,7 @@ from core.store.reader import Marks
 __all__ = [
     "Played",
     "begin",
+    "exits_of",
     "instrument_of",
     "join_signals",
     "play_on",
@@ -53,12 +54,17 @@ def instrument_of(desk: Desk, symbol: str) -> Instrument:
     return known.get(symbol) or Instrument(desk.exchange, symbol)
 
 
+def exits_of(desk: Desk) -> str:
+    """Return the identity of the exit, execution and cost parameters in force."""
+    return identity.exit_policy_id(desk.exit_policy, desk.rules, desk.costs)
+
+
 def policy_id(desk: Desk) -> str:
-    """Return the identity of the exit, execution and cost parameters in force, recorded in the store.
+    """Return `exits_of`, recorded in the store: for who is about to write trades.
 
     It is recorded each time: the transaction that did so the last time may have been taken back.
     """
-    now = identity.exit_policy_id(desk.exit_policy, desk.rules, desk.costs)
+    now = exits_of(desk)
     params = identity.exit_policy_params(desk.exit_policy, desk.rules, desk.costs)
     desk.writer.put_exit_policy(now, desk.exit_policy.name, params)
     return now

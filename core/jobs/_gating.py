@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -259,6 +260,7 @@ def _thresholds(desk: Files) -> _History[tuple[GateRules, Evidence]]:
     return _History(rows["since_ms"].to_numpy(), values, (before, Evidence()))
 
 
+@lru_cache(maxsize=1024)  # rows are never changed, and each scan that finds something asks for all of them
 def _read_thresholds(number: int, gating: str, evidence: str) -> tuple[GateRules, Evidence]:
     try:
         return gate_rules(Gating.model_validate(json.loads(gating))), Evidence.from_json(json.loads(evidence))

@@ -16,9 +16,10 @@ from core import plugins
 from core.errors import ModelError
 from core.features import FeatureSet
 from core.gate import Model
-from core.jobs._book import policy_id
+from core.jobs._book import exits_of
 from core.jobs._candidates import scan_rules
 from core.jobs._desk import Desk
+from core.jobs._gating import load_model, newest_champion
 from core.pipeline import plan_hash
 from core.ports import Estimator
 from core.store import artefacts
@@ -29,6 +30,7 @@ from core.training.fit import FitRules
 __all__ = [
     "can_judge",
     "candidates_of",
+    "champion_of",
     "dataset_of",
     "estimator_of",
     "features_of",
@@ -85,7 +87,7 @@ def ledger_of(desk: Desk) -> str:
     named = {
         "exchange": desk.exchange,
         "plans": plans_of(desk),
-        "exits": policy_id(desk),
+        "exits": exits_of(desk),
         "features": features_of(desk).id,
         "estimator": [estimator.name, estimator.params()],
         "calibration": fit_rules(desk).calibration,
@@ -103,7 +105,7 @@ def dataset_of(desk: Desk, until_ms: int) -> Dataset:
     """
     features = features_of(desk)
     signals, trades, _, vectors = desk.reader.training_frames(
-        desk.exchange, plans_of(desk), policy_id(desk), features.id, until_ms
+        desk.exchange, plans_of(desk), exits_of(desk), features.id, until_ms
     )
     if signals.empty:
         raise ModelError(
@@ -157,7 +159,7 @@ def require_alike(desk: Desk, model: Model) -> None:
     differs = {
         "features": model.feature_set != features_of(desk).id,
         "plans": model.plan_hash != ",".join(plans_of(desk)),
-        "exits or costs": model.exit_policy != policy_id(desk),
+        "exits or costs": model.exit_policy != exits_of(desk),
         "estimator": [named.get("name"), named.get("params")] != [estimator.name, estimator.params()],
     }
     other = next((what for what, is_other in differs.items() if is_other), "")
@@ -166,6 +168,22 @@ def require_alike(desk: Desk, model: Model) -> None:
             f"model {model.version}: made with other {other} than those in force, which out-of-sample predictions "
             "are about; train one with `python train_meta.py`"
         )
+
+
+def champion_of(desk: Desk, purpose: str) -> Model:
+    """Return the newest champion, which the ledger of the parameters in force must speak for.
+
+    Raises
+    ------
+    ModelError
+        There is none, it cannot be read, or it was made under other parameters.
+    """
+    version = newest_champion(desk)
+    if not version:
+        raise ModelError(f"no model is in force: there is nothing to {purpose}; train one with `python train_meta.py`")
+    model = load_model(desk, version)
+    require_alike(desk, model)
+    return model
 
 
 def publish(desk: Desk, model: Model, estimator: Estimator, card: dict[str, object], now_ms: int) -> tuple[str, bool]:

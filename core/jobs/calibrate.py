@@ -10,15 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from core import plugins
 from core.clock import monotonic_s
 from core.errors import ModelError
 from core.gate import Calibrator, Model
 from core.jobs._desk import Desk, Report
-from core.jobs._gating import load_model, newest_champion
-from core.jobs._learning import dataset_of, fit_rules, ledger_of, publish, require_alike, tuning_rows
+from core.jobs._gating import load_model
+from core.jobs._learning import champion_of, dataset_of, estimator_of, fit_rules, ledger_of, publish, tuning_rows
 from core.jobs._when import effective_ms
-from core.ports import Estimator
 from core.results.rows import week_of
 from core.schema import FloatArray
 from core.training.calibrate import CalibrationReport, fit_calibrator, log_losses
@@ -49,11 +47,8 @@ async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False
         No model is in force, it was made under other parameters, or there is too little to calibrate on.
     """
     began_s = monotonic_s()
-    version = newest_champion(desk)
-    if not version:
-        raise ModelError("no model is in force: there is nothing to calibrate; train one with `python train_meta.py`")
-    model = load_model(desk, version)
-    require_alike(desk, model)
+    model = champion_of(desk, "calibrate")
+    version = model.version
     dataset = dataset_of(desk, now_ms)
     rows = tuning_rows(desk, dataset, ledger_of(desk))
     if rows.empty:
@@ -91,10 +86,8 @@ def _put_in_force(
 ) -> str:
     new = replace(model, calibrator=calibrator)
     card = card_of(desk.reader.model_card(model.version) or "{}")
-    named = card["estimator"]
-    estimator: Estimator = plugins.build("core.estimators", named["name"], named["params"], f"model {model.version}")
     facts = {**card, "golden": golden_rows(new, vectors), "calibration": report.to_json(), "calibrated": model.version}
-    version, _ = publish(desk, new, estimator, facts, when[0])
+    version, _ = publish(desk, new, estimator_of(desk), facts, when[0])
     load_model(desk, version)  # what cannot be read back is not put in force
     desk.writer.crown(version, effective_ms(*when), f"calibrated anew: {report.method}")
     return version

@@ -15,8 +15,8 @@ from core.config.rewrite import Rewrite, propose, replace, undone_on_failure
 from core.errors import ConfigError, ModelError
 from core.gate import Override
 from core.jobs._desk import Desk, Report
-from core.jobs._gating import gating_text, load_model, newest_champion
-from core.jobs._learning import dataset_of, ledger_of, require_alike, tuning_rows
+from core.jobs._gating import gating_text
+from core.jobs._learning import champion_of, dataset_of, ledger_of, tuning_rows
 from core.jobs._when import effective_ms
 from core.training.tune import TuneRules, Tuning, tune
 
@@ -46,13 +46,9 @@ async def run(desk: Desk, now_ms: int, live: bool = False, mode: str = "", dry_r
         The configuration file cannot take the thresholds, or was changed meanwhile.
     """
     began_s = monotonic_s()
-    version = newest_champion(desk)
-    if not version:
-        raise ModelError("no model is in force: there is nothing to tune; train one with `python train_meta.py`")
+    model = champion_of(desk, "tune")
     if desk.source is None:
         raise ConfigError("this configuration comes from no file that thresholds could be written to")
-    model = load_model(desk, version)
-    require_alike(desk, model)
     rules = _rules(desk, mode, model.skill)
     rows = tuning_rows(desk, dataset_of(desk, now_ms), ledger_of(desk))
     if rows.empty:
@@ -60,7 +56,7 @@ async def run(desk: Desk, now_ms: int, live: bool = False, mode: str = "", dry_r
     tuning = tune(rows, now_ms, rules)
     change = propose(desk.source, _plain(tuning.per_pair_tf))
     if not dry_run:
-        _store(desk, tuning, change, effective_ms(now_ms, began_s, live), version)
+        _store(desk, tuning, change, effective_ms(now_ms, began_s, live), model.version)
     certified = sum(one.certified for one in tuning.evidence.slices.values())
     counts = {"results": len(rows), "slices": len(tuning.evidence.slices), "certified": certified}
     return Report("auto_tune", counts=counts, text=_text(tuning, change, dry_run))

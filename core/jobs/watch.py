@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.clock import DAY_MS
-from core.jobs._book import policy_id
+from core.jobs._book import exits_of
 from core.jobs._desk import Desk, Report
 from core.jobs._learning import plans_of
 from core.training.drift import SERIES, alarms, stands
@@ -38,7 +38,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if desk.features is None or desk.memory.get(_WATCHED) == day:
         return Report("watch_drift")
     rows = desk.reader.ledger_rows(
-        desk.exchange, policy_id(desk), plans_of(desk), start_ms=now_ms - LOOK_BACK_MS, until_ms=now_ms
+        desk.exchange, exits_of(desk), plans_of(desk), start_ms=now_ms - LOOK_BACK_MS, until_ms=now_ms
     )
     begun: list[str] = []
     if len(rows):
