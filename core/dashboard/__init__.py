@@ -20,6 +20,7 @@ def main() -> None:
             signals_candles.page,
             title="Signals & Candles",
             icon=":material/candlestick_chart:",
+            url_path="signals",
             default=True,
         ),
         st.Page(results.page, title="Results", icon=":material/query_stats:", url_path="results"),

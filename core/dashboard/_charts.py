@@ -1,7 +1,7 @@
 """Charts as data: ECharts options made of frames, nothing drawn here.
 
 The law: pure functions; the zoom part of an option never changes with the data, so that a refresh keeps the reader's
-place. Colours are Okabe and Ito's (2008), told apart with any colour vision, and shape or text says the same again.
+place. Colours come from the palette of the reader's theme.
 """
 
 from __future__ import annotations
@@ -14,19 +14,11 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS, floor_to, timeframe_ms
+from core.dashboard._theme import Palette
 from core.schema import Candles
 
 __all__ = [
-    "BACKGROUND",
-    "BAD",
-    "DOWN",
-    "FAINT",
-    "GOOD",
-    "GRID_LINE",
-    "LEG",
     "LEGEND",
-    "NEUTRAL",
-    "UP",
     "Axis",
     "Option",
     "candle_chart",
@@ -36,12 +28,8 @@ __all__ = [
 
 Option = dict[str, Any]
 
-BACKGROUND = "#0E1117"
-UP, DOWN = "#56B4E9", "#E69F00"
-GOOD, BAD, NEUTRAL, LEG = "#009E73", "#D55E00", "#E6E9EF", "#CC79A7"
 _PLAIN, _TAGGED = 72, 104  # pixels at the right: for prices, and for the tags of levels
 _LEFT, _LABEL = 12, 68  # pixels: at the left, and the width of a label of the axis of time
-GRID_LINE, FAINT = "#232A36", "#9AA4B5"
 # One line whatever the width: on a phone it is leafed through instead of growing into the chart.
 LEGEND: Option = {"type": "scroll", "top": 2, "right": 12, "itemWidth": 16, "itemHeight": 9, "itemGap": 14}
 
@@ -124,9 +112,9 @@ def _price_format(candles: Candles) -> str:
     return f"%,.{max(2, 5 - size)}f"
 
 
-def _price_axes(right: int) -> Option:
+def _price_axes(right: int, look: Palette) -> Option:
     hidden: Option = {"show": False}
-    line: Option = {"lineStyle": {"color": GRID_LINE}}
+    line: Option = {"lineStyle": {"color": look.grid}}
     # Both panes keep the same width whatever their labels need, or a candle would not stand above its volume.
     place: Option = {"left": _LEFT, "right": right, "containLabel": False, "outerBoundsMode": "none"}
     # A label stands to the right of its tick, date above hour: at either end of the axis there is room for it.
@@ -166,6 +154,7 @@ def candle_chart(
     signals: pd.DataFrame,
     overlay: list[Option],
     zoom_start: int,
+    look: Palette,
 ) -> Option:
     """Return the option of a candlestick chart with volume and marked signals.
 
@@ -181,9 +170,10 @@ def candle_chart(
         More series, such as those of `plan_overlay`.
     zoom_start : int
         Where the first view begins, percent of the run.
+    look : Palette
     """
     return {
-        **_price_axes(_TAGGED if overlay else _PLAIN),
+        **_price_axes(_TAGGED if overlay else _PLAIN, look),
         "animation": False,
         "legend": {**LEGEND, "left": _LEFT, "data": _legend(overlay)},
         "dataset": {"source": _candle_frame(candles, axis)},
@@ -191,7 +181,7 @@ def candle_chart(
             "show": False,
             "seriesIndex": 1,  # volume takes the colour of its candle
             "dimension": "rising",
-            "pieces": [{"value": 1, "color": UP}, {"value": 0, "color": DOWN}],
+            "pieces": [{"value": 1, "color": look.up}, {"value": 0, "color": look.down}],
         },
         "dataZoom": zoom([0, 1], zoom_start),
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
@@ -205,7 +195,7 @@ def candle_chart(
                     "y": ["open", "close", "low", "high"],
                     "tooltip": ["open", "high", "low", "close"],
                 },
-                "itemStyle": {"color": UP, "borderColor": UP, "color0": DOWN, "borderColor0": DOWN},
+                "itemStyle": {"color": look.up, "borderColor": look.up, "color0": look.down, "borderColor0": look.down},
             },
             {
                 "type": "bar",
@@ -216,7 +206,7 @@ def candle_chart(
                 "large": False,
                 "encode": {"x": "time", "y": "volume"},
             },
-            *_signal_marks(candles, axis, signals),
+            *_signal_marks(candles, axis, signals, look),
             *overlay,
         ],
     }
@@ -229,10 +219,10 @@ def _legend(overlay: list[Option]) -> list[Any]:
     return [*marks, *(str(item["name"]) for item in overlay if "markLine" not in item)]
 
 
-def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame) -> list[Option]:
+def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame, look: Palette) -> list[Option]:
     looks = {
-        "long": ("Long signal", UP, candles.low, 0, [0, 12]),
-        "short": ("Short signal", DOWN, candles.high, 180, [0, -12]),
+        "long": ("Long signal", look.up, candles.low, 0, [0, 12]),
+        "short": ("Short signal", look.down, candles.high, 180, [0, -12]),
     }
     series = []
     for direction, (name, colour, prices, turn, offset) in looks.items():
@@ -250,7 +240,7 @@ def _signal_marks(candles: Candles, axis: Axis, signals: pd.DataFrame) -> list[O
                 "symbolRotate": turn,
                 "symbolSize": 11,
                 "symbolOffset": offset,
-                "itemStyle": {"color": colour, "borderColor": NEUTRAL, "borderWidth": 1},
+                "itemStyle": {"color": colour, "borderColor": look.neutral, "borderWidth": 1},
                 "tooltip": {"show": False},
                 "z": 5,
             }

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS
-from core.dashboard._charts import BAD, FAINT, GRID_LINE, LEGEND, NEUTRAL, UP, Option, zoom
+from core.dashboard._charts import LEGEND, Option, zoom
+from core.dashboard._theme import Palette
 from core.results.equity import Curve
 
 __all__ = ["curve_chart", "interval_chart"]
 
 
-def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
+def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palette) -> Option:
     """Return the option of a balance over time with its drawdown beneath.
 
     Parameters
@@ -27,6 +28,7 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
     colour : str
     percent : bool
         Show the drawdown in percent of the high before it; in money otherwise.
+    look : Palette
     """
     first = int(curve.ts_ms[0]) - DAY_MS
     fall = curve.drawdown_pct if percent else curve.drawdown
@@ -38,7 +40,7 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
             unit: np.concatenate([[0.0], fall]),
         }
     )
-    line: Option = {"lineStyle": {"color": GRID_LINE}}
+    line: Option = {"lineStyle": {"color": look.grid}}
     place: Option = {"left": 12, "right": 72, "containLabel": False, "outerBoundsMode": "none"}
     # Of many trades on one pixel the highest and the lowest are drawn, so that no fall is lost.
     shared: Option = {"type": "line", "step": "end", "showSymbol": False, "sampling": "minmax"}
@@ -70,7 +72,7 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
                 "encode": {"x": "time", "y": unit},
                 "xAxisIndex": 1,
                 "yAxisIndex": 1,
-                "itemStyle": {"color": BAD},
+                "itemStyle": {"color": look.bad},
                 "lineStyle": {"width": 1},
                 "areaStyle": {"opacity": 0.25},
             },
@@ -78,13 +80,14 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool) -> Option:
     }
 
 
-def interval_chart(table: pd.DataFrame) -> Option:
+def interval_chart(table: pd.DataFrame, look: Palette) -> Option:
     """Return the option that shows each group's expectancy with its 95 % interval.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Columns `tables.BREAKDOWN`; groups without enough trades are left out.
+    look : Palette
     """
     shown = table[table["enough"] == 1].iloc[::-1]
     groups = [f"{group} (n = {n:,})" for group, n in zip(shown["group"], shown["n"], strict=True)]
@@ -96,7 +99,7 @@ def interval_chart(table: pd.DataFrame) -> Option:
         "animation": False,
         "grid": {"left": 8, "right": 24, "top": 32, "bottom": 8, "containLabel": True},
         "legend": {**LEGEND, "left": 4},
-        "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": GRID_LINE}}},
+        "xAxis": {"type": "value", "splitLine": {"lineStyle": {"color": look.grid}}},
         "yAxis": {"type": "category", "data": groups, "axisTick": {"show": False}},
         "tooltip": {"trigger": "item", "valueFormatter": "%.2f"},
         "series": [
@@ -105,13 +108,13 @@ def interval_chart(table: pd.DataFrame) -> Option:
                 "name": "95 % interval",
                 "data": spans,
                 "symbol": "none",
-                "lineStyle": {"width": 2, "color": FAINT},
-                "itemStyle": {"color": FAINT},
+                "lineStyle": {"width": 2, "color": look.faint},
+                "itemStyle": {"color": look.faint},
                 "markLine": {
                     "silent": True,
                     "symbol": "none",
                     "label": {"show": False},
-                    "lineStyle": {"color": NEUTRAL, "type": "dashed"},
+                    "lineStyle": {"color": look.neutral, "type": "dashed"},
                     "data": [{"xAxis": 0}],
                 },
             },
@@ -120,7 +123,7 @@ def interval_chart(table: pd.DataFrame) -> Option:
                 "name": "Expectancy, R",
                 "data": means,
                 "symbolSize": 11,
-                "itemStyle": {"color": UP},
+                "itemStyle": {"color": look.up},
             },
         ],
     }

@@ -11,19 +11,21 @@ from typing import Any
 
 import pandas as pd
 
-from core.dashboard._charts import BACKGROUND, BAD, GOOD, LEG, NEUTRAL, Axis, Option
+from core.dashboard._charts import Axis, Option
+from core.dashboard._theme import Palette
 
 __all__ = ["levels", "plan_leg", "plan_overlay", "price_text"]
 
+# Name, shape, and which colour of the palette.
 _EVENT_LOOKS = {
-    "FILL": ("Filled", "circle", NEUTRAL),
-    "TARGET": ("Target hit", "diamond", GOOD),
-    "TP": ("Target hit", "diamond", GOOD),
-    "SL": ("Stopped", "rect", BAD),
-    "TP1_TRAIL": ("Stopped in profit", "rect", GOOD),
-    "TIMEOUT": ("Left", "pin", NEUTRAL),
-    "POLICY": ("Left", "pin", NEUTRAL),
-    "DELISTED": ("Left", "pin", NEUTRAL),
+    "FILL": ("Filled", "circle", "neutral"),
+    "TARGET": ("Target hit", "diamond", "good"),
+    "TP": ("Target hit", "diamond", "good"),
+    "SL": ("Stopped", "rect", "bad"),
+    "TP1_TRAIL": ("Stopped in profit", "rect", "good"),
+    "TIMEOUT": ("Left", "pin", "neutral"),
+    "POLICY": ("Left", "pin", "neutral"),
+    "DELISTED": ("Left", "pin", "neutral"),
 }
 
 
@@ -42,12 +44,12 @@ def price_text(price: float) -> str:
 
 
 def levels(signal: pd.Series) -> list[tuple[str, float, str]]:
-    """Return the levels of a plan that exist: name, price, colour."""
+    """Return the levels of a plan that exist: name, price, and the name of their colour in the palette."""
     named = [
-        ("Entry", signal["entry"], NEUTRAL),
-        ("Stop", signal["sl"], BAD),
-        ("TP1", signal["tp1"], GOOD),
-        ("TP2", signal["tp2"], GOOD),
+        ("Entry", signal["entry"], "neutral"),
+        ("Stop", signal["sl"], "bad"),
+        ("TP1", signal["tp1"], "good"),
+        ("TP2", signal["tp2"], "good"),
     ]
     return [(name, float(price), colour) for name, price, colour in named if math.isfinite(price)]
 
@@ -86,12 +88,12 @@ def _line(name: str, points: list[Any], colour: str, kind: str) -> Option:
     }
 
 
-def _level(name: str, price: float, colour: str, start: str, end: str) -> Option:
+def _level(name: str, price: float, colour: str, start: str, end: str, look: Palette) -> Option:
     """A level: solid while the plan lasts, dotted across the chart to a tag beside the axis."""
     tag: Option = {
         "position": "end",
         "formatter": f"{name} {price_text(price)}",
-        "color": BACKGROUND,
+        "color": look.background,
         "backgroundColor": colour,  # filled, so that it stands before the price it covers
         "borderRadius": 2,
         "padding": [4, 6],
@@ -114,14 +116,14 @@ def _box(start: str, end: str, low: float, high: float, colour: str) -> list[Opt
     ]
 
 
-def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
+def _happenings(axis: Axis, events: pd.DataFrame, look: Palette) -> list[Option]:
     by_name: dict[str, tuple[str, str, list[list[Any]]]] = {}
     for event in events.itertuples(index=False):
         kind, price, ts = str(event.kind), float(event.price), int(event.ts_ms)  # type: ignore[arg-type]
         label = axis.at(ts)
         if kind in _EVENT_LOOKS and math.isfinite(price) and label is not None:
             name, shape, colour = _EVENT_LOOKS[kind]
-            by_name.setdefault(name, (shape, colour, []))[2].append([label, price])
+            by_name.setdefault(name, (shape, getattr(look, colour), []))[2].append([label, price])
     return [
         {
             "type": "scatter",
@@ -129,7 +131,7 @@ def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
             "data": points,
             "symbol": shape,
             "symbolSize": 13,
-            "itemStyle": {"color": colour, "borderColor": BACKGROUND, "borderWidth": 2},
+            "itemStyle": {"color": colour, "borderColor": look.background, "borderWidth": 2},
             "tooltip": {"show": False},
             "z": 6,
         }
@@ -137,7 +139,7 @@ def _happenings(axis: Axis, events: pd.DataFrame) -> list[Option]:
     ]
 
 
-def plan_overlay(axis: Axis, signal: pd.Series, end_ms: int, events: pd.DataFrame) -> list[Option]:
+def plan_overlay(axis: Axis, signal: pd.Series, end_ms: int, events: pd.DataFrame, look: Palette) -> list[Option]:
     """Return the series that draw a signal: leg, levels, risk and reward, fills and exits.
 
     Parameters
@@ -150,17 +152,18 @@ def plan_overlay(axis: Axis, signal: pd.Series, end_ms: int, events: pd.DataFram
         How far the plan reaches to the right: its trade's end, or the end of its validity.
     events : pandas.DataFrame
         Its trade's events, `schema.TRADE_EVENTS`.
+    look : Palette
     """
     start, end = axis.clip(int(signal["ts_ms"])), axis.clip(end_ms)
-    series = [_level(name, price, colour, start, end) for name, price, colour in levels(signal)]
+    series = [_level(name, price, getattr(look, colour), start, end, look) for name, price, colour in levels(signal)]
     entry, reach = float(signal["entry"]), levels(signal)[-1][1]
     series[0]["markArea"] = {
         "silent": True,
-        "data": [_box(start, end, entry, reach, GOOD), _box(start, end, float(signal["sl"]), entry, BAD)],
+        "data": [_box(start, end, entry, reach, look.good), _box(start, end, float(signal["sl"]), entry, look.bad)],
     }
     leg = plan_leg(str(signal["plan"]))
     if leg is not None:
         ends = [[axis.at(ts), price] for ts, price in leg]
         if all(label is not None for label, _ in ends):
-            series.append(_line("Leg", ends, LEG, "dashed"))
-    return series + _happenings(axis, events)
+            series.append(_line("Leg", ends, look.leg, "dashed"))
+    return series + _happenings(axis, events, look)

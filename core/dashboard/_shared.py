@@ -1,4 +1,4 @@
-"""What both pages share: the sidebar, the warnings above every figure, and what is said when there is nothing.
+"""What frames every page: the sidebar, whether the engine is alive, the warnings above every figure, the footer.
 
 The law: a page is never silently empty; it says what is missing and names the command that makes it.
 """
@@ -15,6 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import MINUTE_MS, format_duration, format_ms, monotonic_s, wall_now_ms
+from core.dashboard._parts import empty_state
 from core.dashboard._source import (
     Snapshot,
     Source,
@@ -28,7 +29,7 @@ from core.dashboard._source import (
 from core.errors import TraderError
 from core.results.metrics import DISCLAIMER, SYNTHETIC, UNGATED
 
-__all__ = ["View", "empty_state", "show"]
+__all__ = ["View", "show"]
 
 STALE_AFTER_MS = 5 * MINUTE_MS  # a running scheduler is at most two minutes behind
 REFRESH_S = 30
@@ -51,23 +52,6 @@ class View:
     exchange: str
 
 
-def empty_state(title: str, text: str, commands: list[tuple[str, str]]) -> None:
-    """Say what is missing, and the commands that make it.
-
-    Parameters
-    ----------
-    title, text : str
-    commands : list of (str, str)
-        Command, and what it does.
-    """
-    with st.container(border=True):
-        st.subheader(title, anchor=False)
-        st.write(text)
-        for command, purpose in commands:
-            st.caption(purpose)
-            st.code(command, language=None)
-
-
 def show(title: str, body: Callable[[View], None], hold_s: float) -> None:
     """Draw a page: sidebar, then its body, refreshed by itself when asked to.
 
@@ -81,19 +65,19 @@ def show(title: str, body: Callable[[View], None], hold_s: float) -> None:
     """
     st.title(title, anchor=False)
     try:
-        source = find_source(os.environ)
+        _framed(title, body, hold_s)
     except TraderError as error:
         st.error(str(error), icon=":material/error:")
-        return
+    st.divider()
+    st.caption(DISCLAIMER)
+
+
+def _framed(title: str, body: Callable[[View], None], hold_s: float) -> None:
+    source = find_source(os.environ)
     if not source.path.exists():
         _no_database(source)
         return
-    try:
-        exchange = _sidebar(source, snapshot_of(source.path))
-    except TraderError as error:
-        st.error(str(error), icon=":material/error:")
-        return
-    refreshing = st.session_state.get("refresh", True)
+    exchange = _sidebar(source, snapshot_of(source.path))
 
     def refreshed() -> None:
         try:
@@ -103,9 +87,8 @@ def show(title: str, body: Callable[[View], None], hold_s: float) -> None:
         except TraderError as error:
             st.error(str(error), icon=":material/error:")
 
+    refreshing = st.session_state.get("refresh", True)
     st.fragment(refreshed, run_every=max(REFRESH_S, hold_s) if refreshing else None)()
-    st.divider()
-    st.caption(DISCLAIMER)
 
 
 def _held_snapshot(path: Path, page: str, hold_s: float) -> Snapshot:
@@ -169,31 +152,38 @@ def _banners(view: View) -> bool:
         )
         return False
     generated = synthetic(view.snapshot, view.exchange)
+    _freshness(view, series[series["exchange"] == view.exchange], generated)
     if generated:
         st.warning(SYNTHETIC, icon=":material/science:")
     newest = newest_signals(view.snapshot, view.exchange, None, None, 1)
     if len(newest) and newest["verdict"].iloc[0] == "UNGATED":
         st.info(UNGATED, icon=":material/lock_open:")
-    _freshness(view, series[series["exchange"] == view.exchange], generated)
     return True
 
 
 def _freshness(view: View, series: pd.DataFrame, generated: bool) -> None:
+    """Draw the pill: whether the engine is alive, what kind of market this is, and how old its newest candle is."""
     complete = series["frontier_ms"].dropna()
     complete = complete[complete > 0]
     if complete.empty:
         return
     newest = int(complete.max())
     moment = format_ms(newest, view.source.zone)
-    if generated or view.source.tape:
-        st.caption(f"{view.exchange}: candles up to {moment}, market time.")
-        return
-    age = wall_now_ms() - newest
-    if age > STALE_AFTER_MS:
-        st.warning(
-            f"Stale: the newest candle of {view.exchange} closed {moment}, {format_duration(age)} ago. "
-            "Is `python scheduler_run.py` running?",
-            icon=":material/schedule:",
-        )
-    else:
-        st.caption(f"{view.exchange}: candles up to {moment}, {format_duration(age)} ago.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if generated or view.source.tape:
+            kind = "SYNTHETIC" if generated else "REPLAY"
+            st.badge(kind, icon=":material/science:" if generated else ":material/history:", color="violet")
+            st.caption(f"{view.exchange}: candles up to {moment}, market time.")
+            return
+        age = wall_now_ms() - newest
+        if age <= STALE_AFTER_MS:
+            st.badge("ONLINE", icon=":material/sensors:", color="blue")
+            st.caption(f"{view.exchange}, live: candles up to {moment}, {format_duration(age)} ago.")
+            return
+        st.badge("STALE", icon=":material/sensors_off:", color="orange")
+        st.caption(f"{view.exchange}: candles up to {moment}.")
+    st.warning(
+        f"Stale: the newest candle of {view.exchange} closed {moment}, {format_duration(age)} ago. "
+        "Is `python scheduler_run.py` running?",
+        icon=":material/schedule:",
+    )

@@ -10,12 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import format_ms
-from core.dashboard._charts import GOOD, UP
 from core.dashboard._columns import EXIT_COLUMNS, GROUP_COLUMNS, TRADE_COLUMNS, yes_or_no
 from core.dashboard._curves import curve_chart, interval_chart
-from core.dashboard._shared import View, empty_state, show
+from core.dashboard._parts import empty_state
+from core.dashboard._shared import View, show
 from core.dashboard._source import heads_of, policies_of, rows_of
 from core.dashboard._stress import under_stress
+from core.dashboard._theme import palette
 from core.results.equity import account_curve, equal_stake_curve, equity_frame
 from core.results.metrics import NOT_ENOUGH, Metric, account_metrics, conclusion, counted, metrics, stake_metrics
 from core.results.rows import closed_rows, plan_table, taken_rows
@@ -141,7 +142,7 @@ def _side_by_side(everything: Summary, taken: Summary) -> None:
 
 
 def _equity(view: View, rows: pd.DataFrame, everything: Summary) -> None:
-    capital = view.source.capital_usd
+    capital, look = view.source.capital_usd, palette()
     st.subheader("Equity", anchor=False)
     left, right = st.columns(2)
     with left:
@@ -150,7 +151,7 @@ def _equity(view: View, rows: pd.DataFrame, everything: Summary) -> None:
         _captions(stake_metrics(everything))
         if len(stakes.ts_ms):
             st.echarts_chart(
-                curve_chart(stakes, "Result, USD", UP, percent=False),
+                curve_chart(stakes, "Result, USD", look.up, percent=False, look=look),
                 height=380,
                 key="equal-stakes",
                 alt="Equal-stake result over time with its drawdown",
@@ -166,7 +167,7 @@ def _equity(view: View, rows: pd.DataFrame, everything: Summary) -> None:
             _captions(account_metrics(account))
             if len(account.ts_ms):
                 st.echarts_chart(
-                    curve_chart(account, "Account, USD", GOOD, percent=True),
+                    curve_chart(account, "Account, USD", look.good, percent=True, look=look),
                     height=380,
                     key="account",
                     alt="Paper account over time with its drawdown",
@@ -239,7 +240,7 @@ def _groups(rows: pd.DataFrame) -> None:
     enough = int(table["enough"].sum())
     if enough:
         st.echarts_chart(
-            interval_chart(table),
+            interval_chart(table, palette()),
             height=72 + 34 * enough,
             key=f"groups-{by}",
             alt="Expectancy of each group with its interval",

@@ -15,7 +15,8 @@ from core.dashboard._card import signal_card
 from core.dashboard._charts import Axis, candle_chart
 from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
 from core.dashboard._overlay import plan_leg, plan_overlay
-from core.dashboard._shared import View, empty_state, show
+from core.dashboard._parts import empty_state
+from core.dashboard._shared import View, show
 from core.dashboard._source import (
     candles_of,
     events_of,
@@ -26,6 +27,7 @@ from core.dashboard._source import (
     signals_between,
     trades_of,
 )
+from core.dashboard._theme import palette
 from core.results.rows import newest_policy
 from core.schema import Candles
 
@@ -191,14 +193,14 @@ def _chart(
         return
     ahead = max(0, (end_ms - int(candles.ts[-1])) // timeframe_ms(timeframe))
     axis = Axis(candles, timeframe, min(_AHEAD, ahead))
-    overlay = []
+    overlay, look = [], palette()
     if picked is not None:
-        overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy))
+        overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy), look)
     first_ms, last_ms = int(candles.ts[0]), int(candles.ts[-1]) + timeframe_ms(timeframe)
     marks = signals_between(view.snapshot, view.exchange, symbol, timeframe, first_ms, last_ms + 1)
     number = 0 if picked is None else int(picked["id"])
     st.echarts_chart(
-        candle_chart(candles, axis, marks, overlay, zoom_start=0 if number else 60),
+        candle_chart(candles, axis, marks, overlay, zoom_start=0 if number else 60, look=look),
         height=560,
         key=f"candles-{symbol}-{timeframe}-{number}",
         alt=f"Candles of {symbol} {timeframe} with volume and signals",

@@ -96,7 +96,7 @@ def ungated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def page(browser):
     """Return a fresh page whose console must stay free of errors, and which reaches this machine alone."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
+    opened = browser.new_page(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
     errors, elsewhere = [], []
     opened.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))

@@ -12,6 +12,7 @@ from core.dashboard._card import event_table
 from core.dashboard._charts import Axis, candle_chart, moment_labels
 from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._overlay import plan_leg, plan_overlay, price_text
+from core.dashboard._theme import DARK, LIGHT, Palette
 from core.results.equity import equal_stake_curve
 from core.results.rows import result_rows
 from core.results.tables import breakdown
@@ -30,7 +31,7 @@ def signal(**changes: object) -> pd.Series:
 
 def option(overlay: list | None = None, candles=CANDLES, room: int = 0) -> dict:
     marks = pd.DataFrame({"ts_ms": [START_MS + 40 * STEP_MS], "direction": ["long"]})
-    return candle_chart(candles, Axis(candles, "15m", room), marks, overlay or [], zoom_start=60)
+    return candle_chart(candles, Axis(candles, "15m", room), marks, overlay or [], zoom_start=60, look=DARK)
 
 
 def named(chart: dict, name: str) -> dict:
@@ -43,7 +44,7 @@ def test_the_zoom_is_the_same_whatever_the_data() -> None:
 
 
 def test_everything_but_the_table_of_candles_is_plain_json() -> None:
-    chart = option(plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([])))
+    chart = option(plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]), DARK))
     chart["dataset"] = {}
     assert json.loads(json.dumps(chart, allow_nan=False)) == chart
 
@@ -70,7 +71,7 @@ def test_room_to_the_right_holds_no_candles() -> None:
 
 def test_levels_run_from_the_decision_to_the_end_and_carry_their_price() -> None:
     chosen = signal()
-    overlay = plan_overlay(Axis(CANDLES, "15m"), chosen, START_MS + 60 * STEP_MS, event_rows([]))
+    overlay = plan_overlay(Axis(CANDLES, "15m"), chosen, START_MS + 60 * STEP_MS, event_rows([]), DARK)
     stop = named({"series": overlay}, "Stop")
     assert stop["data"] == [["2024-01-01 10:00", chosen["sl"]], ["2024-01-01 15:00", chosen["sl"]]]
     assert stop["markLine"]["data"] == [{"yAxis": chosen["sl"]}]
@@ -78,12 +79,12 @@ def test_levels_run_from_the_decision_to_the_end_and_carry_their_price() -> None
 
 
 def test_a_plan_that_outlives_the_candles_ends_at_the_last_column() -> None:
-    overlay = plan_overlay(Axis(CANDLES, "15m", room=3), signal(), START_MS + 10_000 * STEP_MS, event_rows([]))
+    overlay = plan_overlay(Axis(CANDLES, "15m", room=3), signal(), START_MS + 10_000 * STEP_MS, event_rows([]), DARK)
     assert named({"series": overlay}, "Entry")["data"][1][0] == "2024-01-02 00:30"
 
 
 def test_a_missing_second_target_is_not_drawn() -> None:
-    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(tp2=math.nan), START_MS + 60 * STEP_MS, event_rows([]))
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(tp2=math.nan), START_MS + 60 * STEP_MS, event_rows([]), DARK)
     assert "TP2" not in [series["name"] for series in overlay]
 
 
@@ -91,13 +92,13 @@ def test_fills_and_exits_stand_on_the_candle_that_holds_their_minute() -> None:
     fill = {"signal_id": 1, "seq": 0, "ts_ms": START_MS + 41 * STEP_MS + 60_000, "kind": "FILL", "price": 1.0}
     funding = {"signal_id": 1, "seq": 1, "ts_ms": START_MS + 42 * STEP_MS, "kind": "FUNDING", "price": math.nan}
     events = event_rows([{**fill, "fraction": 1.0}, {**funding, "fraction": 1.0}])
-    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, events)
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, events, DARK)
     assert named({"series": overlay}, "Filled")["data"] == [["2024-01-01 10:15", 1.0]]
     assert [series["type"] for series in overlay].count("scatter") == 1
 
 
 def test_the_legend_names_what_has_no_tag_of_its_own() -> None:
-    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]))
+    overlay = plan_overlay(Axis(CANDLES, "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]), DARK)
     legend = option(overlay)["legend"]["data"]
     assert [item if isinstance(item, str) else item["name"] for item in legend] == [
         "Long signal",
@@ -138,7 +139,7 @@ def test_settlements_in_a_row_are_one_line() -> None:
 
 
 def test_a_leg_outside_the_candles_is_left_out() -> None:
-    overlay = plan_overlay(Axis(CANDLES.slice(35), "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]))
+    overlay = plan_overlay(Axis(CANDLES.slice(35), "15m"), signal(), START_MS + 60 * STEP_MS, event_rows([]), DARK)
     assert "Leg" not in [series["name"] for series in overlay]
 
 
@@ -161,7 +162,7 @@ def test_a_price_is_written_to_be_copied(price: float, text: str) -> None:
 
 def test_a_balance_begins_before_its_first_trade() -> None:
     rows = result_rows(trade_rows([{"pnl_usd": -2.0}, {"pnl_usd": 5.0}]), signal_rows([{}, {}]))
-    frame = curve_chart(equal_stake_curve(rows), "Result", "#fff", percent=False)["dataset"]["source"]
+    frame = curve_chart(equal_stake_curve(rows), "Result", "#fff", percent=False, look=DARK)["dataset"]["source"]
     assert frame["Result"].tolist() == [0.0, -2.0, 3.0]
     assert frame["Below its high, USD"].tolist() == [0.0, -2.0, 0.0]
     assert frame["time"].is_monotonic_increasing
@@ -169,4 +170,19 @@ def test_a_balance_begins_before_its_first_trade() -> None:
 
 def test_groups_without_enough_trades_are_not_drawn() -> None:
     few = result_rows(trade_rows([{}, {}]), signal_rows([{}, {}]))
-    assert interval_chart(breakdown(few, "symbol"))["yAxis"]["data"] == []
+    assert interval_chart(breakdown(few, "symbol"), DARK)["yAxis"]["data"] == []
+
+
+@pytest.mark.parametrize("look", [DARK, LIGHT])
+def test_words_and_lines_can_be_read_on_their_background(look: Palette) -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(colour: str) -> float:  # https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
+        low, high = sorted((luminance(colour), luminance(look.background)))
+        return (high + 0.05) / (low + 0.05)
+
+    assert min(contrast(look.text), contrast(look.faint)) >= 4.5
+    assert min(contrast(colour) for colour in (look.up, look.down, look.good, look.bad, look.leg, *look.series)) >= 3.0
