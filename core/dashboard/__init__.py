@@ -5,23 +5,33 @@ The law: one file is one page; a page reads through `core.store.reader`, counts 
 
 from __future__ import annotations
 
+import os
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Draw the viewer; called by Streamlit once a run of the script."""
     import streamlit as st
+    from streamlit import config
 
-    from core.dashboard import results, signals_candles
+    from core.dashboard import overview, results, signals_candles
+    from core.dashboard._local import exposure
+    from core.redact import install_redaction
 
+    install_redaction([os.environ.get("TELEGRAM_BOT_TOKEN", "")])  # for whatever Streamlit logs
     st.set_page_config(page_title="Trader AI", page_icon="📈", layout="wide", initial_sidebar_state=240)
+    why = exposure(st.get_option("server.address"), config.get_where_defined("server.address"))
+    if why:
+        st.error(why, icon=":material/error:")
+        return
     pages = [
+        st.Page(overview.page, title="Overview", icon=":material/dashboard:", url_path="overview", default=True),
         st.Page(
             signals_candles.page,
             title="Signals & Candles",
             icon=":material/candlestick_chart:",
             url_path="signals",
-            default=True,
         ),
         st.Page(results.page, title="Results", icon=":material/query_stats:", url_path="results"),
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.config import load_config
+from core.config import load_config, profile_overlays
 from core.errors import TraderError
 from core.results.rows import SIGNAL_COLUMNS, newest_policy, result_rows
 from core.schema import SIGNALS, Candles
@@ -60,6 +60,8 @@ class Source:
         Start of the paper account; None when there is no configuration to say it.
     tape : bool
         Whether the configured market plays a tape, whose clock is not the wall's.
+    first_symbol : str
+        The first configured symbol; ``""`` without a configuration.
     problem : str
         Why there is no configuration, in one line; ``""`` when there is one.
     """
@@ -69,6 +71,7 @@ class Source:
     zone: str = "UTC"
     capital_usd: float | None = None
     tape: bool = False
+    first_symbol: str = ""
     problem: str = ""
 
 
@@ -104,10 +107,9 @@ def find_source(environ: Mapping[str, str]) -> Source:
     """
     base = Path(environ.get("TRADER_CONFIG") or "config.yaml")
     profile = environ.get("TRADER_PROFILE", "")
-    overlays = [base.with_name(f"{base.stem}.{profile}{base.suffix}")] if profile else []
     named = environ.get("TRADER_DB")
     try:
-        config = load_config(base, environ, overlays)
+        config = load_config(base, environ, profile_overlays(base, profile))
     except TraderError as error:
         if not named:
             raise
@@ -118,6 +120,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
         zone=config.app.timezone,
         capital_usd=config.risk.capital_usd,
         tape=config.exchange.id in TAPES,
+        first_symbol=config.symbols[0],
     )
 
 

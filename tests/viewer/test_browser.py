@@ -113,7 +113,8 @@ def _leaves(url: str) -> bool:
 
 def _is_error(message) -> bool:
     # Opened at a page's own address, the browser first asks for the server's health below that address.
-    below = urlsplit(message.location["url"]).path.startswith("/results/_stcore/")
+    path = urlsplit(message.location["url"]).path
+    below = "/_stcore/" in path and not path.startswith("/_stcore/")
     return message.type == "error" and not below
 
 
@@ -133,8 +134,17 @@ def keep(page, name: str, width: int = 1440) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_signals_and_candles_opens_with_its_chart(page, viewer: str) -> None:
+def test_the_overview_opens_first_and_leads_to_a_signal(page, viewer: str) -> None:
     page.goto(viewer)
+    page.get_by_role("heading", name="Newest signals").wait_for(timeout=30_000)
+    page.get_by_text("no financial advice").wait_for(timeout=30_000)
+    for label in ("Open positions", "Account", "Win rate", "Evidence"):
+        assert page.get_by_text(label, exact=True).first.is_visible()
+    keep(page, "overview")
+
+
+def test_signals_and_candles_opens_with_its_chart(page, viewer: str) -> None:
+    page.goto(f"{viewer}/signals")
     settled(page)
     assert page.get_by_role("heading", name="Signals & Candles").is_visible()
     assert page.get_by_text("SYNTHETIC MARKET").is_visible()
@@ -143,7 +153,7 @@ def test_signals_and_candles_opens_with_its_chart(page, viewer: str) -> None:
 
 
 def test_results_opens_with_figures_and_curves(page, viewer: str) -> None:
-    page.goto(viewer)
+    page.goto(f"{viewer}/signals")
     settled(page)
     page.get_by_role("link", name="Results").click()
     page.get_by_role("heading", name="Results").wait_for(timeout=30_000)
@@ -156,7 +166,7 @@ def test_results_opens_with_figures_and_curves(page, viewer: str) -> None:
 
 
 def test_a_signal_chosen_from_the_list_is_drawn_and_told(page, viewer: str) -> None:
-    page.goto(viewer)
+    page.goto(f"{viewer}/signals")
     settled(page)
     page.get_by_role("combobox").nth(3).click()
     page.get_by_role("option").nth(1).click()
@@ -168,7 +178,7 @@ def test_a_signal_chosen_from_the_list_is_drawn_and_told(page, viewer: str) -> N
 
 
 def test_a_row_chosen_in_the_table_is_drawn_and_told(page, viewer: str) -> None:
-    page.goto(viewer)
+    page.goto(f"{viewer}/signals")
     settled(page)
     table = page.get_by_test_id("stDataFrame").last
     table.scroll_into_view_if_needed()
@@ -180,14 +190,14 @@ def test_a_row_chosen_in_the_table_is_drawn_and_told(page, viewer: str) -> None:
 
 
 def test_the_address_of_a_chosen_signal_opens_it_again(page, viewer: str) -> None:
-    page.goto(f"{viewer}/?signal=3")
+    page.goto(f"{viewer}/signals?signal=3")
     settled(page)
     assert page.get_by_role("heading", name="#3 ").is_visible()
 
 
 def test_both_pages_fit_a_phone_and_keep_their_warnings(page, ungated: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    for place, name in (("", "Signals & Candles"), ("/results", "Results")):
+    for place, name in (("/signals", "Signals & Candles"), ("/results", "Results")):
         page.goto(f"{ungated}{place}")
         settled(page)
         assert page.get_by_role("heading", name=name).is_visible()
@@ -199,7 +209,7 @@ def test_both_pages_fit_a_phone_and_keep_their_warnings(page, ungated: str) -> N
 
 
 def test_the_csv_of_the_equity_can_be_saved(page, viewer: str, tmp_path: Path) -> None:
-    page.goto(viewer)
+    page.goto(f"{viewer}/signals")
     settled(page)
     page.get_by_role("link", name="Results").click()
     button = page.get_by_role("button", name="Equity as CSV")

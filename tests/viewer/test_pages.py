@@ -26,7 +26,13 @@ def results_app() -> None:
     page()
 
 
-APPS = {"signals": signals_app, "results": results_app}
+def overview_app() -> None:
+    from core.dashboard.overview import page
+
+    page()
+
+
+APPS = {"overview": overview_app, "signals": signals_app, "results": results_app}
 
 
 @pytest.fixture

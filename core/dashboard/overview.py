@@ -1,0 +1,266 @@
+"""Overview: is it alive, what is open, what is new, is it any good.
+
+The law: one screen of figures that are counted elsewhere; each leads to the page that explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.clock import DAY_MS, HOUR_MS, format_ms
+from core.dashboard._overlay import price_text
+from core.dashboard._parts import chart, empty_state, section, table, tile
+from core.dashboard._positions import progress_chart, progress_height
+from core.dashboard._shared import View, show
+from core.dashboard._source import heads_of, newest_signals, policies_of, rows_of, series_of, trades_of
+from core.dashboard._source_overview import alike_of, evidence_of, open_positions, price_of
+from core.dashboard._theme import palette
+from core.results.equity import account_curve
+from core.results.metrics import Metric, account_metrics, metrics
+from core.results.positions import exposure_of, extremes
+from core.results.rows import closed_rows, plan_table, taken_rows
+from core.results.statistics import summarize
+from core.results.words import in_r, in_signed_percent, in_usd
+
+__all__ = ["page"]
+
+_HOLD_S = 10.0
+_NEWEST = 8
+_SHOWN = ("Win rate", "Profit factor", "Expectancy")
+
+
+def page() -> None:
+    """Draw the page."""
+    show("Overview", _body, _HOLD_S)
+
+
+def _body(view: View) -> None:
+    heads = heads_of(view.snapshot, view.exchange)
+    policies = policies_of(view.snapshot, view.exchange)
+    rows = pd.DataFrame()
+    if len(heads) and policies:
+        plan = str(plan_table(heads).index[0])
+        rows = taken_rows(rows_of(view.snapshot, view.exchange, plan, policies[0]))
+    held = open_positions(view.snapshot, view.exchange, policies[0]) if policies else pd.DataFrame()
+    figures = {metric.label: metric for metric in metrics(summarize(rows))} if len(rows) else {}
+    first, second = st.columns(4), st.columns(4)
+    drawn: list[Callable[[], None]] = [
+        partial(_price, view),
+        partial(_open, held),
+        partial(_today, view, rows),
+        partial(_equity, view, rows),
+        *(partial(_figure, label, figures.get(label)) for label in _SHOWN),
+        partial(_evidence, view),
+    ]
+    for place, draw in zip((*first, *second), drawn, strict=True):
+        with place:
+            draw()
+    newest, standing = st.columns([5, 3], gap="medium")
+    with newest:
+        _newest(view)
+    with standing:
+        _standing(held)
+    _together(view, held)
+
+
+def _price(view: View) -> None:
+    series = series_of(view.snapshot)
+    symbols = series.loc[(series["exchange"] == view.exchange) & (series["timeframe"] == "1m"), "symbol"]
+    symbol = view.source.first_symbol if view.source.first_symbol in set(symbols) else str(symbols.iloc[0])
+    found = price_of(view.snapshot, view.exchange, symbol)
+    if found is None:
+        tile(symbol.split(":")[0], "-", "no candle yet")
+        return
+    close, change, course = found
+    tile(
+        symbol.split(":")[0],
+        price_text(close),
+        "over 24 hours",
+        "The newest stored close of the first configured symbol, and its course over the 24 hours before.",
+        delta=in_signed_percent(change),
+        spark=course,
+        good=change >= 0,
+    )
+
+
+def _open(held: pd.DataFrame) -> None:
+    states = held["status"].tolist() if len(held) else []
+    filled = states.count("OPEN")
+    now_r = float(held["now_r"].sum()) if len(held) else 0.0
+    tile(
+        "Open positions",
+        str(filled),
+        f"{states.count('PENDING')} orders waiting",
+        "Taken trades that are filled and not over. R is what the newest closes make of them, before the cost of "
+        "leaving; one R is the planned risk, the distance from entry to stop.",
+        delta=in_r(now_r) if filled else None,
+        good=now_r >= 0,
+    )
+
+
+def _today(view: View, rows: pd.DataFrame) -> None:
+    done = closed_rows(rows) if len(rows) else rows
+    series = series_of(view.snapshot)
+    now_ms = int(series.loc[series["exchange"] == view.exchange, "frontier_ms"].max())
+    today = done[done["known_ms"] >= now_ms // DAY_MS * DAY_MS] if len(done) else done
+    usd = float((today["pnl_pct"] / 100.0 * today["position_notional"]).sum()) if len(today) else 0.0
+    tile(
+        "Today's result",
+        in_usd(usd),
+        f"{len(today)} trades over since 00:00 UTC",
+        "Realised result of the taken trades that ended on this UTC day, after all costs, with their planned sizes.",
+        delta=in_r(float(today["r_multiple"].sum())) if len(today) else None,
+        good=usd >= 0,
+    )
+
+
+def _equity(view: View, rows: pd.DataFrame) -> None:
+    capital = view.source.capital_usd
+    if capital is None:
+        tile("Account", "-", "needs the configuration (risk.capital_usd)")
+        return
+    if not len(rows):
+        tile("Account", f"{capital:,.2f} USD", "no taken trade yet")
+        return
+    curve = account_curve(rows, capital)
+    balance, fall = account_metrics(curve)
+    course = np.concatenate([[curve.start], curve.balance])
+    tile(
+        balance.label,
+        balance.value,
+        f"deepest fall {fall.value}",
+        f"{balance.explanation} {fall.explanation}",
+        delta=in_signed_percent(100.0 * (curve.end / curve.start - 1.0)),
+        spark=course[:: max(1, len(course) // 60)].tolist(),
+        good=curve.end >= curve.start,
+    )
+
+
+def _figure(label: str, metric: Metric | None) -> None:
+    if metric is None:
+        tile(label, "-", "no taken trade yet")
+    else:
+        tile(metric.label, metric.value, metric.detail, metric.explanation)
+
+
+def _evidence(view: View) -> None:
+    version, evidence = evidence_of(view.snapshot)
+    slices = evidence.slices.values() if evidence is not None else []
+    certified = sum(one.certified for one in slices)
+    detail = "no model is in force"
+    if version:
+        detail = "thresholds were never tuned"
+    if evidence is not None and evidence.tuned_ms:
+        detail = f"of {len(slices)} slices, tuned {format_ms(evidence.tuned_ms, view.source.zone)[:10]}"
+    tile(
+        "Evidence",
+        str(certified) if certified else "None",
+        detail,
+        "Slices of the market (all, timeframes, pairs, volatility) for which predictions made without knowing the "
+        "outcome were shown to earn after costs. None is a normal state: then nothing is shown to have an edge.",
+    )
+
+
+def _newest(view: View) -> None:
+    section("Newest signals", "The last plans the rules proposed, taken or not. Open one to see it on its candles.")
+    listed = newest_signals(view.snapshot, view.exchange, None, None, _NEWEST)
+    if listed.empty:
+        empty_state(
+            "No signals yet",
+            "No candidate of the rules is on record. The engine looks at each close; retro scan at stored ones.",
+            [
+                ("python scheduler_run.py", "Start the engine:"),
+                ("python retro_scan.py --start 2024-01-01", "Or scan the stored history:"),
+            ],
+        )
+        return
+    trades = trades_of(view.snapshot, tuple(int(number) for number in listed["id"]))
+    mine = trades.drop_duplicates("signal_id", keep="last").set_index("signal_id")
+    status = listed["id"].map(mine["status"]).fillna("")
+    told = pd.DataFrame(
+        {
+            "open": [f"signals?signal={number}" for number in listed["id"]],
+            "decided": pd.to_datetime(listed["decided_ms"], unit="ms", utc=True),
+            "symbol": [str(symbol).split(":")[0] for symbol in listed["symbol"]],
+            "timeframe": listed["timeframe"],
+            "direction": listed["direction"],
+            "verdict": listed["verdict"],
+            "p": listed["ml_p"],
+            "ev": listed["ev_pct"],
+            "status": status,
+        }
+    )
+    hidden = {name for name in ("p", "ev") if told[name].isna().all()}
+    table(told, "newest-signals", _columns(view.source.zone), column_order=[c for c in told if c not in hidden])
+
+
+def _columns(zone: str) -> dict[str, Any]:
+    return {
+        "open": st.column_config.LinkColumn("ID", display_text=r"signal=(\d+)", width=64),
+        "decided": st.column_config.DatetimeColumn(
+            f"Decided ({zone})", format="MM-DD HH:mm", timezone=zone, width=118, help="When the plan was made."
+        ),
+        "symbol": "Symbol",
+        "timeframe": st.column_config.TextColumn("TF", help="Timeframe: length of the candles.", width=52),
+        "direction": st.column_config.TextColumn("Side", width=60),
+        "verdict": st.column_config.TextColumn(
+            "Verdict", help="What the gate said: PASS, or why not. UNGATED: no model was in force."
+        ),
+        "p": st.column_config.NumberColumn("p(win)", format="%.2f", help="Calibrated chance of a win.", width=64),
+        "ev": st.column_config.NumberColumn(
+            "EV %", format="%+.2f", help="Expected value after costs, percent of the position.", width=64
+        ),
+        "status": st.column_config.TextColumn("Trade", help="Every signal is played, taken or not."),
+    }
+
+
+def _standing(held: pd.DataFrame) -> None:
+    section("Open trades", "From stop to target in R, the planned risk. A waiting order has no price mark yet.")
+    if held.empty:
+        st.info("No taken trade is open or waiting.", icon=":material/hourglass_empty:")
+        return
+    shown = held.head(12)
+    chart(
+        progress_chart(shown, palette()),
+        key="open-trades",
+        height=progress_height(len(shown)),
+        alt="Open trades between their stops and targets",
+    )
+
+
+def _together(view: View, held: pd.DataFrame) -> None:
+    filled = held[held["status"] == "OPEN"] if len(held) else held
+    if filled.empty:
+        return
+    symbols = tuple(sorted(set(filled["symbol"])))
+    hour = int(filled["since_ms"].max()) // HOUR_MS
+    alike = alike_of(view.snapshot.path, hour, view.exchange, symbols)
+    found = exposure_of(held, alike)
+    section(
+        "Exposure",
+        "Pairs that move alike are one bet more than many: what the open positions weigh together, by the correlation "
+        "of their hourly returns over 30 days.",
+    )
+    with st.container(horizontal=True):
+        tile("Gross", f"{found.gross:,.0f} USD", f"{len(filled)} positions", "Sum of the sizes still held.")
+        tile("Net", f"{found.net:+,.0f} USD", "longs less shorts", "Sum of the sizes, shorts counted negative.")
+        tile(
+            "Together",
+            f"{found.together:,.0f} USD",
+            "as one bet",
+            "Size of a single position that would swing as much: the root of w'Cw, sizes w and correlations C.",
+        )
+        bets = f"{found.bets:.1f}" if np.isfinite(found.bets) else "they cancel"
+        tile("Independent bets", bets, f"of {len(filled)}", "How many unrelated positions would swing as much.")
+    ends = extremes(alike)
+    if ends is not None:
+        least, most = ends
+        st.caption(
+            f"Most alike: {most[0]} and {most[1]}, {most[2]:+.2f}. Least: {least[0]} and {least[1]}, {least[2]:+.2f}."
+        )
