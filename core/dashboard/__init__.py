@@ -15,7 +15,7 @@ def main() -> None:
     import streamlit as st
     from streamlit import config
 
-    from core.dashboard import overview, results, signals_candles
+    from core.dashboard import feed, overview, results, signals_candles
     from core.dashboard._local import exposure
     from core.redact import install_redaction
 
@@ -33,6 +33,7 @@ def main() -> None:
             icon=":material/candlestick_chart:",
             url_path="signals",
         ),
+        st.Page(feed.page, title="Signals feed", icon=":material/list_alt:", url_path="feed"),
         st.Page(results.page, title="Results", icon=":material/query_stats:", url_path="results"),
     ]
     st.navigation(pages).run()

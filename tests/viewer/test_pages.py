@@ -32,7 +32,13 @@ def overview_app() -> None:
     page()
 
 
-APPS = {"overview": overview_app, "signals": signals_app, "results": results_app}
+def feed_app() -> None:
+    from core.dashboard.feed import page
+
+    page()
+
+
+APPS = {"overview": overview_app, "feed": feed_app, "signals": signals_app, "results": results_app}
 
 
 @pytest.fixture
@@ -230,3 +236,14 @@ def test_the_account_is_left_out_when_no_configuration_says_its_capital(
     monkeypatch.setenv("TRADER_DB", str(many))
     monkeypatch.setenv("TRADER_CONFIG", str(tmp_path / "config.yaml"))
     assert "The account needs the configuration" in said(sound(AppTest.from_function(results_app, default_timeout=30)))
+
+
+def test_the_feed_says_how_many_of_how_many_it_shows(many: Path, point_at) -> None:
+    at = sound(point_at(many, "feed"))
+    everything = len(at.dataframe[0].value)
+    assert f"{everything:,} of {everything:,} candidates" in said(at)
+    at.selectbox(key="feed_taken").select("Taken").run()
+    assert not at.exception
+    assert 0 < len(at.dataframe[0].value) < everything
+    at.text_input(key="feed_text").input("no such thing").run()
+    assert any("No candidate fits" in info.value for info in at.info)
