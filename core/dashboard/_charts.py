@@ -31,7 +31,8 @@ Option = dict[str, Any]
 _PLAIN, _TAGGED = 72, 104  # pixels at the right: for prices, and for the tags of levels
 _LEFT, _LABEL = 12, 68  # pixels: at the left, and the width of a label of the axis of time
 # One line whatever the width: on a phone it is leafed through instead of growing into the chart.
-LEGEND: Option = {"type": "scroll", "top": 2, "right": 12, "itemWidth": 16, "itemHeight": 9, "itemGap": 14}
+# Room is left at its right for the button that saves the chart.
+LEGEND: Option = {"type": "scroll", "top": 2, "right": 44, "itemWidth": 16, "itemHeight": 9, "itemGap": 14}
 
 
 def moment_labels(ts_ms: Any, step_ms: int) -> list[str]:

@@ -52,7 +52,7 @@ def progress_chart(rows: pd.DataFrame, look: Palette) -> Option:
     return {
         "animation": False,
         "grid": {"left": 8, "right": 24, "top": 36, "bottom": 8, "containLabel": True},
-        "legend": {**LEGEND, "left": 4, "right": 40},
+        "legend": {**LEGEND, "left": 4, "data": ["Stop", "Target", "Price now"]},
         "tooltip": {"trigger": "item"},
         "xAxis": {
             "type": "value",

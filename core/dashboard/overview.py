@@ -206,17 +206,17 @@ def _columns(zone: str) -> dict[str, Any]:
         "decided": st.column_config.DatetimeColumn(
             f"Decided ({zone})", format="MM-DD HH:mm", timezone=zone, width=118, help="When the plan was made."
         ),
-        "symbol": "Symbol",
+        "symbol": st.column_config.TextColumn("Pair", width=88),
         "timeframe": st.column_config.TextColumn("TF", help="Timeframe: length of the candles.", width=52),
         "direction": st.column_config.TextColumn("Side", width=60),
         "verdict": st.column_config.TextColumn(
-            "Verdict", help="What the gate said: PASS, or why not. UNGATED: no model was in force."
+            "Verdict", width=96, help="What the gate said: PASS, or why not. UNGATED: no model was in force."
         ),
         "p": st.column_config.NumberColumn("p(win)", format="%.2f", help="Calibrated chance of a win.", width=64),
         "ev": st.column_config.NumberColumn(
             "EV %", format="%+.2f", help="Expected value after costs, percent of the position.", width=64
         ),
-        "status": st.column_config.TextColumn("Trade", help="Every signal is played, taken or not."),
+        "status": st.column_config.TextColumn("Trade", width=92, help="Every signal is played, taken or not."),
     }
 
 
