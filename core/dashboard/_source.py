@@ -62,6 +62,8 @@ class Source:
         Whether the configured market plays a tape, whose clock is not the wall's.
     first_symbol : str
         The first configured symbol; ``""`` without a configuration.
+    models : pathlib.Path
+        The folder of model versions.
     problem : str
         Why there is no configuration, in one line; ``""`` when there is one.
     """
@@ -72,6 +74,7 @@ class Source:
     capital_usd: float | None = None
     tape: bool = False
     first_symbol: str = ""
+    models: Path = Path("models/meta")
     problem: str = ""
 
 
@@ -121,6 +124,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
         capital_usd=config.risk.capital_usd,
         tape=config.exchange.id in TAPES,
         first_symbol=config.symbols[0],
+        models=Path(config.models.meta.model_path),
     )
 
 

@@ -190,6 +190,15 @@ class LearningReader(Reading):
         with self._connection() as connection:
             return rows_to_frame(fetch(connection, statement, values), PREDICTIONS)
 
+    def newest_ledger(self, exchange: str) -> str:
+        """Return the ledger that holds the prediction of the newest candidate of an exchange; ``""`` without any."""
+        statement = (
+            "SELECT p.ledger FROM predictions p JOIN signals s ON s.id = p.signal_id WHERE s.exchange = ?"
+            " ORDER BY p.signal_id DESC, p.train_max_t1 DESC LIMIT 1"
+        )
+        with self._connection() as connection:
+            return str(fetch_value(connection, statement, (exchange,)) or "")
+
     def ledger_rows(
         self,
         exchange: str,

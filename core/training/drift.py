@@ -16,7 +16,18 @@ from core.clock import DAY_MS
 from core.gate.calibrator import CEILING, FLOOR
 from core.schema import FloatArray, IntArray
 
-__all__ = ["ALLOWANCE", "LIMIT", "SERIES", "Alarm", "alarms", "cusum", "feature_shift", "stands"]
+__all__ = [
+    "ALLOWANCE",
+    "LIMIT",
+    "SERIES",
+    "Alarm",
+    "Course",
+    "alarms",
+    "courses",
+    "cusum",
+    "feature_shift",
+    "stands",
+]
 
 ALLOWANCE = 0.12  # k, standard deviations of one outcome
 LIMIT = 18.0  # h, standard deviations times effective outcomes
@@ -57,6 +68,27 @@ class Alarm:
     gap: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """How one statistic went.
+
+    Parameters
+    ----------
+    series : str
+        ``p`` or ``ev``.
+    at_ms : int64 array, shape (n,)
+        Ends of the UTC days with outcomes.
+    level : float64 array, shape (n,)
+        The CUSUM at each, >= 0; a day on which an alarm was raised shows what it had reached, the next starts anew.
+    alarms : tuple of Alarm
+    """
+
+    series: str
+    at_ms: IntArray
+    level: FloatArray
+    alarms: tuple[Alarm, ...]
+
+
 def alarms(rows: pd.DataFrame, now_ms: int, allowance: float = ALLOWANCE, limit: float = LIMIT) -> list[Alarm]:
     """Return every alarm up to a moment, oldest first.
 
@@ -74,6 +106,12 @@ def alarms(rows: pd.DataFrame, now_ms: int, allowance: float = ALLOWANCE, limit:
     Per outcome ``(y - p) / sqrt(p (1 - p))`` and ``(R - EV) / sd``, sd from the outcomes of earlier days. Rows with a
     number missing are left out.
     """
+    found = [alarm for course in courses(rows, now_ms, allowance, limit) for alarm in course.alarms]
+    return sorted(found, key=lambda alarm: (alarm.at_ms, alarm.series))
+
+
+def courses(rows: pd.DataFrame, now_ms: int, allowance: float = ALLOWANCE, limit: float = LIMIT) -> list[Course]:
+    """Return how both statistics went, day by day; the parameters are those of `alarms`."""
     columns = ("won", "net_r", "p", "ev_r")
     whole = np.isfinite(rows[list(columns)].to_numpy(np.float64)).all(axis=1)
     day = rows["known_ms"].to_numpy(np.int64) // DAY_MS
@@ -81,10 +119,11 @@ def alarms(rows: pd.DataFrame, now_ms: int, allowance: float = ALLOWANCE, limit:
     day = known["known_ms"].to_numpy(np.int64) // DAY_MS
     won, net_r, p, ev_r = (known[name].to_numpy(np.float64) for name in columns)
     said = np.clip(p, FLOOR, CEILING)
-    found = cusum((won - said) / np.sqrt(said * (1.0 - said)), won - said, day, "p", allowance, limit)
     gap = net_r - ev_r
-    found += cusum(gap / _deviation(gap, day), gap, day, "ev", allowance, limit)
-    return sorted(found, key=lambda alarm: (alarm.at_ms, alarm.series))
+    return [
+        cusum((won - said) / np.sqrt(said * (1.0 - said)), won - said, day, "p", allowance, limit),
+        cusum(gap / _deviation(gap, day), gap, day, "ev", allowance, limit),
+    ]
 
 
 def cusum(
@@ -94,8 +133,8 @@ def cusum(
     series: str,
     allowance: float = ALLOWANCE,
     limit: float = LIMIT,
-) -> list[Alarm]:
-    """Return the alarms of one series of standardised residuals.
+) -> Course:
+    """Return the course of one series of standardised residuals, with its alarms.
 
     Parameters
     ----------
@@ -121,7 +160,7 @@ def cusum(
     """
     found: list[Alarm] = []
     if len(day) == 0:
-        return found
+        return Course(series, day, np.empty(0), ())
     days, first, counts = np.unique(day, return_index=True, return_counts=True)
     sums = np.add.reduceat(residual, first)
     squares, gaps = np.add.reduceat(residual * residual, first), np.add.reduceat(gap, first)
@@ -133,9 +172,11 @@ def cusum(
     r7 = _correlation(week_sum, week_squares, week_n, _PRIOR_PAIRS_WEEK)
     worth = size / np.maximum(1.0 + (size - 1.0) * r1, 1.0 + (week_n - 1.0) * r7)
     steps = worth * (-sums / size - allowance)
+    reached = np.empty(len(days))
     level, since = 0.0, 0
     for position, step in enumerate(steps.tolist()):
         level += step
+        reached[position] = max(level, 0.0)
         if level <= 0.0:
             level, since = 0.0, position + 1
         elif level > limit:
@@ -143,7 +184,7 @@ def cusum(
             mean = float(gaps[since : position + 1].sum()) / n
             found.append(Alarm(int(days[position] + 1) * DAY_MS, series, level, n, mean))
             level, since = 0.0, position + 1
-    return found
+    return Course(series, (days + 1) * DAY_MS, reached, tuple(found))
 
 
 def _correlation(sums: FloatArray, squares: FloatArray, counts: FloatArray, prior: float) -> FloatArray:

@@ -1,0 +1,107 @@
+"""What the page of the model reads: cards, reigns, what was said and what came, evidence, drift, vectors.
+
+The law: a model is opened from its verified files alone, and only when its importance is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.clock import DAY_MS
+from core.dashboard._source import Snapshot, policies_of
+from core.features import feature_set
+from core.store import artefacts
+from core.store.reader import Reader
+from core.training.card import card_of, model_from_files
+from core.training.drift import Course, courses, feature_shift
+
+__all__ = ["cards_of", "drift_of", "importance_of", "said_and_came", "shift_of", "thresholds_of"]
+
+_LOOKED_AT = 2_000  # newest candidates whose contributions are averaged
+_LATELY_MS = 60 * DAY_MS
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def cards_of(snapshot: Snapshot) -> tuple[pd.DataFrame, dict[str, dict[str, Any]], pd.DataFrame]:
+    """Return the models, each one's card without its golden rows, and the reigns."""
+    reader = Reader(Path(snapshot.path))
+    models = reader.models()
+    cards = {}
+    for version in models["version"]:
+        card = card_of(reader.model_card(version) or "{}")
+        cards[str(version)] = {name: value for name, value in card.items() if name != "golden"}
+    return models, cards, reader.reigns()
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def said_and_came(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
+    """Return what was said of finished candidates before their outcome, beside it: live where somebody did, else by a
+    walk-forward that knew nothing later. Columns of `Reader.ledger_rows`, won, net_r and ev_r."""
+    reader = Reader(Path(snapshot.path))
+    policies = policies_of(snapshot, exchange)
+    ledger = reader.newest_ledger(exchange) or None
+    said = reader.ledger_rows(exchange, policies[0] if policies else "", ledger=ledger)
+    live = said["source"] == "live"
+    once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
+    return once.assign(
+        won=(once["pnl_pct"] > 0).astype("float64"),
+        net_r=once["r_multiple"],
+        ev_r=once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False),
+    )
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def thresholds_of(snapshot: Snapshot) -> pd.DataFrame:
+    """Return the gating sections that were in force, the newest first."""
+    return Reader(Path(snapshot.path)).thresholds(limit=60)
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def drift_of(snapshot: Snapshot, exchange: str) -> tuple[list[Course], pd.DataFrame]:
+    """Return how the drift statistics of live predictions went, and the alarms on record."""
+    rows = said_and_came(snapshot, exchange)
+    live = rows[rows["source"] == "live"]
+    end_ms = (int(live["known_ms"].max()) // DAY_MS + 1) * DAY_MS if len(live) else 0
+    return courses(live, end_ms), Reader(Path(snapshot.path)).drift()
+
+
+@st.cache_data(ttl=3600, max_entries=2, show_spinner=False)
+def importance_of(path: str, models: str, version: str, sha256: str) -> pd.DataFrame:
+    """Return by feature how far it moved the log-odds, on average, over the newest candidates.
+
+    Returns
+    -------
+    pandas.DataFrame
+        feature, family, mean_abs; the weightiest first.
+
+    Raises
+    ------
+    ModelError
+        The model's files are missing or do not verify.
+    """
+    model, _ = model_from_files(version, artefacts.load(Path(models), version, sha256))
+    reader = Reader(Path(path))
+    _, vectors = reader.features(model.feature_set)
+    given = model.estimator.contributions(vectors[-_LOOKED_AT:])[:, :-1]
+    families = feature_set().family_of
+    told = pd.DataFrame({"feature": model.columns, "mean_abs": np.abs(given).mean(axis=0)})
+    told.insert(1, "family", told["feature"].map(lambda name: families.get(name, "other")))
+    return told.sort_values("mean_abs", ascending=False, ignore_index=True)
+
+
+@st.cache_data(ttl=3600, max_entries=2, show_spinner=False)
+def shift_of(path: str, exchange: str, feature_set_id: str, learned_until_ms: int) -> pd.DataFrame:
+    """Return how far the features of the last 60 days differ from those learned from: feature, psi; most first."""
+    reader = Reader(Path(path))
+    heads = reader.signals(exchange=exchange, columns=["id", "decided_ms"])
+    ids, vectors = reader.features(feature_set_id)
+    decided = heads.set_index("id")["decided_ms"].reindex(ids).to_numpy(np.float64)
+    newest = np.nanmax(decided) if len(decided) else 0.0
+    learned, late = vectors[decided <= learned_until_ms], vectors[decided > newest - _LATELY_MS]
+    told = pd.DataFrame({"feature": reader.feature_columns(feature_set_id), "psi": feature_shift(learned, late)})
+    return told.sort_values("psi", ascending=False, ignore_index=True)
