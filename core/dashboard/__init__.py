@@ -15,7 +15,7 @@ def main() -> None:
     import streamlit as st
     from streamlit import config
 
-    from core.dashboard import feed, model, overview, results, signals_candles
+    from core.dashboard import feed, model, overview, replay, results, signals_candles
     from core.dashboard._local import exposure
     from core.redact import install_redaction
 
@@ -36,5 +36,6 @@ def main() -> None:
         st.Page(feed.page, title="Signals feed", icon=":material/list_alt:", url_path="feed"),
         st.Page(results.page, title="Results", icon=":material/query_stats:", url_path="results"),
         st.Page(model.page, title="Model", icon=":material/neurology:", url_path="model"),
+        st.Page(replay.page, title="Replay", icon=":material/movie:", url_path="replay"),
     ]
     st.navigation(pages).run()
