@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.clock import DAY_MS
-from core.dashboard._charts import LEGEND, Option, zoom
+from core.dashboard._axis import LEGEND, Option, zoom
 from core.dashboard._theme import Palette
 from core.results.equity import Curve
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.dashboard._charts import LEGEND, Option
+from core.dashboard._axis import LEGEND, Option
 from core.dashboard._theme import Palette
 from core.training.drift import LIMIT, Course
 

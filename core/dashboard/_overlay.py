@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.dashboard._charts import Axis, Option
+from core.dashboard._axis import Axis, Option
 from core.dashboard._theme import Palette
 
 __all__ = ["levels", "plan_leg", "plan_overlay", "price_text"]

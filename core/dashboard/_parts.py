@@ -1,20 +1,19 @@
 """Pieces every page is made of: charts that can be saved, tables that can be taken away, tiles, and what is missing.
 
-The law: a piece looks the same on every page; each chart can be saved as PNG, each table as CSV and XLSX.
+The law: a piece looks the same on every page; each chart says in words what it shows, each table can be taken away as
+CSV and XLSX.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core.dashboard._charts import Option
-from core.dashboard._theme import palette
+from core.dashboard._axis import Option
 
 __all__ = ["chart", "downloads", "empty_state", "section", "table", "tile", "to_xlsx"]
 
@@ -88,15 +87,22 @@ def tile(
     )
 
 
-def chart(option: Option, *, key: str, height: int, alt: str, on_select: Callable[[], None] | None = None) -> None:
-    """Draw a chart with a button that saves it as PNG.
+def chart(
+    option: Option,
+    *,
+    key: str,
+    height: int,
+    alt: str,
+    on_select: Callable[[], None] | None = None,
+) -> None:
+    """Draw a chart; its own toolbar shows the data, saves it as PNG and fills the screen.
 
     Parameters
     ----------
     option : dict
         Of ECharts.
     key : str
-        Its name on the page, and of the saved file.
+        Its name on the page.
     height : int
         Pixels.
     alt : str
@@ -104,16 +110,7 @@ def chart(option: Option, *, key: str, height: int, alt: str, on_select: Callabl
     on_select : callable, optional
         Called when a point was chosen; the choice is in the session under `key`.
     """
-    saving: Option = {
-        "type": "png",
-        "name": re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-"),
-        "title": "Save as PNG",
-        "pixelRatio": 2,
-        "backgroundColor": palette().background,
-    }
-    toolbox: Option = {"right": 8, "top": 0, "itemSize": 13, "feature": {"saveAsImage": saving}}
-    shown = {**option, "toolbox": option.get("toolbox", toolbox)}
-    st.echarts_chart(shown, height=height, key=key, alt=alt, on_select=on_select or "ignore")
+    st.echarts_chart(option, height=height, key=key, alt=alt, on_select=on_select or "ignore")
 
 
 def table(

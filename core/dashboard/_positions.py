@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.dashboard._charts import LEGEND, Option
+from core.dashboard._axis import LEGEND, Option
 from core.dashboard._theme import Palette
 
 __all__ = ["progress_chart", "progress_height"]

@@ -166,14 +166,14 @@ def newest_signals(
 def signals_between(
     snapshot: Snapshot, exchange: str, symbol: str, timeframe: str, start_ms: int, end_ms: int
 ) -> pd.DataFrame:
-    """Return candle and direction of the signals of a series decided in ``[start_ms, end_ms)``."""
+    """Return id, candle, direction and chance of the signals of a series decided in ``[start_ms, end_ms)``."""
     return Reader(Path(snapshot.path)).signals(
         exchange=exchange,
         symbol=symbol,
         timeframe=timeframe,
         start_ms=start_ms,
         end_ms=end_ms,
-        columns=["ts_ms", "direction"],
+        columns=["id", "ts_ms", "direction", "ml_p"],
     )
 
 

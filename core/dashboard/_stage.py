@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from core.clock import timeframe_ms
-from core.dashboard._charts import LEGEND, Axis, Option, candle_chart
+from core.dashboard._axis import LEGEND, Axis, Option
+from core.dashboard._charts import candle_chart
 from core.dashboard._theme import Palette
 from core.results.replaying import Earned
 from core.schema import Candles

@@ -11,11 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import format_ms, timeframe_ms
+from core.dashboard._axis import Axis, Option
 from core.dashboard._card import signal_card
-from core.dashboard._charts import Axis, candle_chart
+from core.dashboard._charts import candle_chart, chart_height, marked
 from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
+from core.dashboard._layers import laid_over
 from core.dashboard._overlay import plan_leg, plan_overlay
-from core.dashboard._parts import empty_state
+from core.dashboard._parts import chart, empty_state
 from core.dashboard._shared import View, show
 from core.dashboard._source import (
     candles_of,
@@ -34,7 +36,7 @@ from core.schema import Candles
 __all__ = ["page"]
 
 _HOLD_S = 5.0
-_WINDOWS = [300, 600, 1500, 3000]
+_WINDOWS = [300, 600, 1500, 3000, 10_000, 30_000, 100_000]
 _LISTED = 200  # newest signals in the table and in the choice
 _BEFORE, _AFTER = 80, 40  # candles shown around a chosen signal
 _AHEAD = 60  # columns shown after the newest candle for a plan that is still valid
@@ -192,20 +194,45 @@ def _chart(
         )
         return
     ahead = max(0, (end_ms - int(candles.ts[-1])) // timeframe_ms(timeframe))
-    axis = Axis(candles, timeframe, min(_AHEAD, ahead))
-    overlay, look = [], palette()
+    axis, look = Axis(candles, timeframe, min(_AHEAD, ahead)), palette()
+    overlay: list[Option] = []
     if picked is not None:
         overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy), look)
     first_ms, last_ms = int(candles.ts[0]), int(candles.ts[-1]) + timeframe_ms(timeframe)
     marks = signals_between(view.snapshot, view.exchange, symbol, timeframe, first_ms, last_ms + 1)
+    drawn = laid_over(candles, axis, picked, marks, look)
     number = 0 if picked is None else int(picked["id"])
-    st.echarts_chart(
-        candle_chart(candles, axis, marks, overlay, zoom_start=0 if number else 60, look=look),
-        height=560,
-        key=f"candles-{symbol}-{timeframe}-{number}",
+    key = f"candles-{symbol}-{timeframe}-{number}"
+    chart(
+        candle_chart(
+            candles,
+            axis,
+            marks,
+            [*drawn.shapes, *overlay],
+            0 if number else 60,
+            look,
+            drawn.over,
+            drawn.panes,
+            drawn.profile,
+        ),
+        height=chart_height(len(drawn.panes)),
+        key=key,
         alt=f"Candles of {symbol} {timeframe} with volume and signals",
+        on_select=lambda: _take_mark(key, candles, marks),
     )
-    st.caption("Times are UTC. A candle that is missing was not traded or not recorded; none is made up.")
+    st.caption(
+        "Times are UTC. Click a triangle to see its signal. A candle that is missing was not traded or not recorded; "
+        "none is made up."
+    )
+
+
+def _take_mark(key: str, candles: Candles, marks: pd.DataFrame) -> None:
+    """Choose the signal whose mark was clicked."""
+    for group in st.session_state[key]["selection"]["selected"]:
+        mine = marked(candles, marks, str(group["series_id"]))
+        for place in group["data_indices"]:
+            if group["series_id"] in ("long", "short") and place < len(mine):
+                st.session_state[_PICK] = int(mine["id"].iloc[place])
 
 
 def _take_row(ids: list[int], key: str) -> None:

@@ -8,8 +8,9 @@ import math
 import pandas as pd
 import pytest
 
+from core.dashboard._axis import Axis, moment_labels
 from core.dashboard._card import event_table
-from core.dashboard._charts import Axis, candle_chart, moment_labels
+from core.dashboard._charts import candle_chart
 from core.dashboard._curves import curve_chart, interval_chart
 from core.dashboard._overlay import plan_leg, plan_overlay, price_text
 from core.dashboard._theme import DARK, LIGHT, Palette
