@@ -15,7 +15,8 @@ from core.clock import format_duration, format_ms
 from core.dashboard._columns import EVENT_COLUMNS
 from core.dashboard._overlay import levels, price_text
 from core.dashboard._shared import View
-from core.dashboard._source import events_of
+from core.dashboard._source import candles_of, events_of
+from core.dashboard._why import why_section
 from core.results._phrases import FILL_DIGITS, decimal
 from core.results.words import in_r, in_signed_percent, in_usd
 
@@ -70,7 +71,7 @@ def signal_card(view: View, signal: pd.Series, trades: pd.DataFrame, policy: str
     """
     with st.container(border=True):
         _head(signal, view.source.zone)
-        _levels(signal)
+        _levels(view, signal)
         plan, outcome = st.columns(2)
         with plan:
             _plan(signal, view.source.zone)
@@ -82,6 +83,7 @@ def signal_card(view: View, signal: pd.Series, trades: pd.DataFrame, policy: str
                 st.code("python retro_scan.py --start 2024-01-01", language=None)
             else:
                 _trade(mine.iloc[0], str(signal["verdict"]), view.source.zone)
+        why_section(view, signal)
         if policy:
             _events(view, signal, policy)
         if signal["plan"]:
@@ -105,13 +107,19 @@ def _head(signal: pd.Series, zone: str) -> None:
         st.warning("In sample: the model that judged it had seen its outcome. Left out of Results.")
 
 
-def _levels(signal: pd.Series) -> None:
+def _levels(view: View, signal: pd.Series) -> None:
+    newest = candles_of(view.snapshot, str(signal["exchange"]), str(signal["symbol"]), "1m", 1)
     with st.container(horizontal=True):
         for name, price, _ in levels(signal):
             away = 100.0 * (price - float(signal["entry"])) / float(signal["entry"])
             with st.container(gap="xxsmall"):
                 st.caption(name if name == "Entry" else f"{name} ({away:+.2f} %)")
                 st.code(price_text(price), language=None)
+        if len(newest):
+            away = 100.0 * (float(newest.close[-1]) / float(signal["entry"]) - 1.0)
+            with st.container(gap="xxsmall"):
+                st.caption(f"Price now ({away:+.2f} %)")
+                st.code(price_text(float(newest.close[-1])), language=None)
 
 
 def _plan(signal: pd.Series, zone: str) -> None:
