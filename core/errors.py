@@ -16,7 +16,10 @@ message of one line that names the thing, its value, what was expected and how t
     |-- DiskError               9   no space, no permission, a failing disk
     |-- UsageError             64   wrong arguments on the command line
     `-- NotifierError           1   a message could not be delivered
-        `-- NotifierUnavailable 1   for now: retrying can help
+        |-- NotifierUnavailable 1   for now: retrying can help
+        `-- ChatRefused         1   the chat takes nothing, until a person changes that
+
+Without an error of its own: 70 (`WATCHDOG_EXIT`), the engine stood still and its watchdog ended it.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
+    "WATCHDOG_EXIT",
     "AlreadyRunning",
+    "ChatRefused",
     "ConfigError",
     "CredentialsError",
     "DiskError",
@@ -42,6 +47,9 @@ __all__ = [
     "UsageError",
     "nearest",
 ]
+
+WATCHDOG_EXIT = 70
+"""What the process ends with when the engine stands still; a supervisor starts it again."""
 
 
 class TraderError(Exception):
@@ -147,6 +155,10 @@ class NotifierUnavailable(NotifierError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ChatRefused(NotifierError):
+    """The chat takes no message at all (the bot is blocked or not in it): what waits may go when a person mends that."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

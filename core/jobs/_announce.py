@@ -16,11 +16,12 @@ import pandas as pd
 from core.clock import MINUTE_MS
 from core.config import Config
 from core.gate import PASSED
+from core.ports import Heard
 from core.results.explain import CLOSINGS, UNFILLED
 
-__all__ = ["EVENT", "NEW_SIGNAL", "NOTE", "event_rows", "new_signal_rows", "note_rows"]
+__all__ = ["ANSWER", "EVENT", "NEW_SIGNAL", "NOTE", "answer_rows", "event_rows", "new_signal_rows", "note_rows"]
 
-NEW_SIGNAL, EVENT, NOTE = "new_signal", "trade_event", "note"
+NEW_SIGNAL, EVENT, NOTE, ANSWER = "new_signal", "trade_event", "note", "answer"
 
 _UPDATES = frozenset({"FILL", "TARGET", *UNFILLED})
 
@@ -115,7 +116,7 @@ def event_rows(
     return rows
 
 
-def note_rows(key: str, text: str, channels: Sequence[str], now_ms: int) -> list[dict[str, Any]]:
+def note_rows(key: str, text: str, channels: Sequence[str], now_ms: int, document: str = "") -> list[dict[str, Any]]:
     """Return the rows of a message of the engine itself, such as the weekly summary or a warning.
 
     Parameters
@@ -128,8 +129,41 @@ def note_rows(key: str, text: str, channels: Sequence[str], now_ms: int) -> list
         Who is told.
     now_ms : int
         Market time.
+    document : str
+        A file that goes with it; ``""`` where there is none.
     """
-    return [_row(f"note:{key}", channel, NOTE, 0, "", {"text": text}, now_ms) for channel in channels]
+    facts = {"text": text, **({"document": document} if document else {})}
+    return [_row(f"note:{key}", channel, NOTE, 0, "", facts, now_ms) for channel in channels]
+
+
+def answer_rows(key: str, pages: Sequence[str], channel: str, heard: Heard, now_ms: int) -> list[dict[str, Any]]:
+    """Return the rows of an answer to what somebody asked, a row a page.
+
+    Parameters
+    ----------
+    key : str
+        What is answered, so that it is answered once.
+    pages : sequence of str
+        HTML, each short enough for a message.
+    channel : str
+        Where it was asked.
+    heard : Heard
+        What was asked; the first page answers it.
+    now_ms : int
+        Market time.
+    """
+    return [
+        _row(
+            f"answer:{key}:{number}",
+            channel,
+            ANSWER,
+            0,
+            "",
+            {"html": page, "chat": heard.chat, "reply_to": "" if number else heard.message_id},
+            now_ms,
+        )
+        for number, page in enumerate(pages)
+    ]
 
 
 def _announceable(signals: pd.DataFrame, trades: pd.DataFrame) -> pd.Series:

@@ -1,8 +1,8 @@
 """Job `alert`: deliver what the outbox holds.
 
-The law: at least once, in order, each alert marked as sent in its own commit as soon as its delivery is
-answered. A channel that cannot be reached keeps its alerts and delays no other channel; what is
-delivered late says so. The words are made at sending, from stored rows, so that the price is fresh.
+The law: at least once, in order, each alert marked as sent in its own commit as soon as its delivery is answered. A
+chat that cannot be reached keeps its alerts and delays no other; a single message that never passes while others do is
+given up.
 """
 
 from __future__ import annotations
@@ -11,51 +11,58 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
 
 import pandas as pd
 
-from core.clock import MINUTE_MS, timeframe_ms
-from core.errors import CredentialsError, NotifierError, NotifierUnavailable
-from core.jobs._announce import EVENT, NEW_SIGNAL, NOTE
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.errors import ChatRefused, CredentialsError, NotifierError, NotifierUnavailable
+from core.jobs._announce import ANSWER, EVENT, NEW_SIGNAL
 from core.jobs._desk import Desk, Report
-from core.jobs.why import judged_lines_of
-from core.ports import Message, Notifier
-from core.results.explain import Moment, Quote, digest_words, event_words, note_words, signal_words, to_plain
+from core.jobs._letters import DIGEST_OVER, DIGEST_SIZE, Row, compose, letters, obsolete, records
+from core.jobs._moves import follow, note_move
+from core.ports import Addressed, Notifier
 
-__all__ = ["DIGEST_OVER", "DIGEST_SIZE", "run"]
-
-DIGEST_OVER = 10
-"""New signals waiting for one channel above which they leave as digests."""
-
-DIGEST_SIZE = 20
-"""Most signals in one digest: what fits into a message of 4096 characters."""
+__all__ = ["DIGEST_OVER", "DIGEST_SIZE", "PARK_AFTER", "REFUSED_FOR_MS", "REFUSED_WAIT_MS", "run"]
 
 QUEUED, SENT, FAILED, SKIPPED = "queued", "sent", "failed", "skipped"
 
+PARK_AFTER = 5
+"""Tries after which a message is parked as soon as another one passes."""
+
+REFUSED_WAIT_MS = HOUR_MS
+"""How long a chat that refuses the bot is left alone."""
+
+REFUSED_FOR_MS = DAY_MS
+"""How long alerts wait for such a chat to open again."""
+
+_LOOK_S = 1.0  # while a chat is being served: how often it is looked whether somebody asked something
 _FIRST_WAIT_MS = 5_000
 _LONGEST_WAIT_MS = 5 * MINUTE_MS
-
-Row = Mapping[str, Any]
+_MEMORY = "alert"
 
 
 @dataclass(slots=True)
-class _Delivery:
-    """One channel's run: whom it tells, what was announced there before, and what came of it."""
+class _Lane:
+    """One chat's run: whom it tells, what was announced there before, and what came of it."""
 
     channel: str
+    chat: str  # "" for the notifier's usual audience
     notifier: Notifier
     firsts: dict[int, str]  # signal id -> remote id of the message that announced it; "" where that was refused
+    inbox: list[Row] = field(default_factory=list)  # answers that were queued while it runs
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     needs_a_person: bool = False
 
+    @property
+    def name(self) -> str:
+        return f"{self.channel}:{self.chat}"
+
 
 async def run(desk: Desk, now_ms: int) -> Report:
-    """Deliver what is due, every channel on its own.
+    """Deliver what is due, every chat on its own.
 
     Parameters
     ----------
@@ -66,87 +73,183 @@ async def run(desk: Desk, now_ms: int) -> Report:
     Returns
     -------
     Report
-        Counts of alerts sent, failed (refused for good), skipped (their signal was never announced) and
-        waiting. Not ok when an alert was refused or the credentials were.
+        Counts of alerts sent, failed (refused for good), skipped (left out, with the reason on record) and waiting.
+        Not ok when an alert was refused, or the chat or the credentials were.
     """
     queued = desk.reader.outbox(state=QUEUED)
     told = queued[queued["channel"].isin(list(desk.notifiers))]
     if told.empty:
         return Report("alert")
-    firsts = _first_messages(desk, told)
-    deliveries = []
-    work = []
-    for channel, rows in told.sort_values("id").groupby("channel", sort=True):
-        delivery = _Delivery(str(channel), desk.notifiers[str(channel)], firsts.get(str(channel), {}))
-        deliveries.append(delivery)
-        work.append(_deliver(desk, delivery, _records(rows), now_ms))
-    for outcome in await asyncio.gather(*work, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome  # only after every other channel had its turn
-    counts = sum((delivery.counts for delivery in deliveries), Counter())
+    lanes = await _deliver_all(desk, told, now_ms)
+    counts = sum((lane.counts for lane in lanes), Counter())
     return Report(
         "alert",
-        ok=not any(delivery.needs_a_person for delivery in deliveries),
+        ok=not any(lane.needs_a_person for lane in lanes),
         counts=dict(sorted(counts.items())),
-        problems=tuple(line for delivery in deliveries for line in delivery.problems),
+        problems=tuple(line for lane in lanes for line in lane.problems),
     )
 
 
-async def _deliver(desk: Desk, delivery: _Delivery, rows: list[Row], now_ms: int) -> None:
-    """Send one channel's alerts in order, up to the first that has to wait: a reply never precedes its signal."""
-    left = len(rows)
-    for letter in _letters(rows):
-        at_ms = max(
-            now_ms, desk.market.now_ms()
-        )  # a paced run takes its time, and pauses count from when they are asked for
-        if letter[0]["next_try_ms"] > at_ms:
-            break
-        if not await _deliver_one(desk, delivery, letter, at_ms):
-            break
-        left -= len(letter)
-    delivery.counts["waiting"] += left
+async def _deliver_all(desk: Desk, told: pd.DataFrame, now_ms: int) -> list[_Lane]:
+    """Serve every chat at the same time; who asks something meanwhile does not wait for a paced chat."""
+    firsts = _first_messages(desk, told)
+    lanes: list[_Lane] = []
+    work: dict[asyncio.Task[None], _Lane] = {}
 
+    def serve(rows: Sequence[Row]) -> None:
+        at_work = {lane.name: lane for task, lane in work.items() if not task.done()}
+        for (channel, chat), mine in sorted(_by_chat(desk, rows).items()):
+            lane = _Lane(channel, chat, desk.notifiers[channel], firsts.setdefault(channel, {}))
+            if lane.name in at_work:
+                at_work[lane.name].inbox += mine
+                continue
+            lanes.append(lane)
+            work[asyncio.create_task(_deliver(desk, lane, mine, now_ms))] = lane
 
-async def _deliver_one(desk: Desk, delivery: _Delivery, letter: list[Row], at_ms: int) -> bool:
-    """Send one message and mark its rows; return False when the channel has to wait."""
-    message, refusal = _compose(desk, delivery, letter, at_ms)
-    if message is None:
-        _mark(desk, delivery, letter, SKIPPED, at_ms, error=refusal)
-        return True
     try:
-        remote_id = await delivery.notifier.send(message)
+        serve(records(told.sort_values("id")))
+        seen = int(told["id"].max())
+        while (await asyncio.wait(work, timeout=_LOOK_S))[1]:
+            new = desk.reader.outbox(state=QUEUED, signal_ids=[0])
+            new = new[(new["id"] > seen) & (new["kind"] == ANSWER) & new["channel"].isin(list(desk.notifiers))]
+            seen = max(seen, *new["id"].tolist(), 0)
+            serve(records(new))
+    finally:
+        for task in work:
+            task.cancel()
+    for task in work:
+        task.result()  # what nobody has named: only after every other chat had its turn
+    return lanes
+
+
+def _by_chat(desk: Desk, rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return rows by channel and chat; answers to the usual audience share its turn."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        chat = json.loads(row["payload"])["chat"] if row["kind"] == ANSWER else ""
+        notifier = desk.notifiers[row["channel"]]
+        if isinstance(notifier, Addressed):
+            follow(desk, row["channel"], notifier)
+            chat = "" if chat in (notifier.address, notifier.configured) else chat
+        found.setdefault((row["channel"], chat), []).append(row)
+    return found
+
+
+async def _deliver(desk: Desk, lane: _Lane, rows: list[Row], now_ms: int) -> None:
+    """Send one chat's alerts in order, up to the first that has to wait: a reply never precedes its signal."""
+    at_ms = _time(desk, now_ms)
+    if any(row["tries"] and row["next_try_ms"] > at_ms for row in rows):
+        lane.counts["waiting"] += len(rows)
+        return
+    gone = obsolete(desk, lane.channel, rows, at_ms)
+    for row, reason in gone:
+        _mark(desk, lane, [row], SKIPPED, at_ms, error=reason)
+    left_out = {row["id"] for row, _ in gone}
+    queue = letters([row for row in rows if row["id"] not in left_out])
+    while queue or lane.inbox:
+        queue[:0] = [[row] for row in lane.inbox]
+        lane.inbox.clear()
+        at_ms = _time(desk, now_ms)
+        if not await _deliver_one(desk, lane, queue, at_ms):
+            break
+        queue.pop(0)
+    lane.counts["waiting"] += sum(map(len, queue)) + len(lane.inbox)
+
+
+def _time(desk: Desk, now_ms: int) -> int:
+    """Return the market's time by now: a paced run takes a while, and a pause counts from when it is asked for."""
+    return max(now_ms, desk.market.now_ms())
+
+
+async def _deliver_one(desk: Desk, lane: _Lane, queue: list[list[Row]], at_ms: int) -> bool:
+    """Send the first message and mark its rows; return False when the chat has to wait."""
+    letter = queue[0]
+    try:
+        await _send(desk, lane, letter, at_ms)
     except (NotifierUnavailable, CredentialsError) as error:
-        _mark(desk, delivery, letter, QUEUED, at_ms, error=str(error), next_try_ms=at_ms + _wait_ms(letter[0], error))
-        delivery.problems.append(f"{delivery.channel}: {error}")
-        delivery.needs_a_person |= isinstance(error, CredentialsError)
+        wait_ms = _wait_ms(letter[0], error)
+        needs_a_person = isinstance(error, CredentialsError)
+        if not needs_a_person and await _others_pass(desk, lane, queue, error, at_ms):
+            _give_up(desk, lane, letter, at_ms, f"given up after {letter[0]['tries'] + 1} tries, others pass: {error}")
+            return True
+        _mark(desk, lane, letter, QUEUED, at_ms, error=str(error), next_try_ms=at_ms + wait_ms)
+        _complain(desk, lane, str(error), once=needs_a_person)
+        lane.needs_a_person |= needs_a_person
         return False
+    except ChatRefused as error:
+        return _refused(desk, lane, queue, error, at_ms)
     except NotifierError as error:
-        _mark(desk, delivery, letter, FAILED, at_ms, error=str(error))
-        delivery.problems.append(f"{delivery.channel}: alert {letter[0]['key']} was refused: {error}")
-        delivery.needs_a_person = True
-        remote_id = ""
-    else:
-        _mark(desk, delivery, letter, SENT, at_ms, remote_id=remote_id)
-    delivery.firsts.update({row["signal_id"]: remote_id for row in letter if row["kind"] == NEW_SIGNAL})
+        _give_up(desk, lane, letter, at_ms, str(error))
     return True
 
 
-def _letters(rows: list[Row]) -> list[list[Row]]:
-    """Group alerts into messages, in order: one each, but a burst of new signals into digests of even size."""
-    new = [row for row in rows if row["kind"] == NEW_SIGNAL]
-    if len(new) <= DIGEST_OVER:
-        return [[row] for row in rows]
-    pieces = math.ceil(len(new) / DIGEST_SIZE)
-    bounds = [round(piece * len(new) / pieces) for piece in range(pieces + 1)]
-    digests = [new[lo:hi] for lo, hi in pairwise(bounds)]
-    first = rows.index(new[0])
-    before, after = rows[:first], [row for row in rows[first:] if row["kind"] != NEW_SIGNAL]
-    return [[row] for row in before] + digests + [[row] for row in after]
+async def _send(desk: Desk, lane: _Lane, letter: list[Row], at_ms: int) -> None:
+    """Send one message and mark its rows, or mark that there is nothing to say any more."""
+    message, refusal = compose(desk, lane.firsts, letter, at_ms)
+    if message is None:
+        _mark(desk, lane, letter, SKIPPED, at_ms, error=refusal)
+        return
+    remote_id = await lane.notifier.send(message)
+    _mark(desk, lane, letter, SENT, at_ms, remote_id=remote_id)
+    _announced(lane, letter, remote_id)
+    _complaints(desk).pop(lane.name, None)
+    if isinstance(lane.notifier, Addressed):
+        lane.problems += note_move(desk, lane.channel, lane.notifier, at_ms)
+
+
+async def _others_pass(
+    desk: Desk, lane: _Lane, queue: list[list[Row]], error: NotifierUnavailable | CredentialsError, at_ms: int
+) -> bool:
+    """Say whether another message passes where the first one did not, often enough: another one each time."""
+    letter, others = queue[0], queue[1:]
+    beyond = int(letter[0]["tries"]) + 1 - PARK_AFTER
+    is_asked_to_wait = isinstance(error, NotifierUnavailable) and error.retry_after_s is not None
+    if beyond < 0 or not others or is_asked_to_wait:
+        return False
+    unsaid = {row["signal_id"] for one in queue for row in one if row["kind"] == NEW_SIGNAL}
+    strangers = [other for other in others if other[0]["kind"] != EVENT or other[0]["signal_id"] not in unsaid]
+    if not strangers:
+        return False  # news of a signal never overtakes its announcement: it would be left out
+    chosen = strangers[beyond % len(strangers)]
+    before = lane.counts[SENT]
+    try:
+        await _send(desk, lane, chosen, at_ms)
+    except (NotifierError, CredentialsError):
+        return False  # its own turn will say why
+    queue.remove(chosen)
+    return lane.counts[SENT] > before
+
+
+def _refused(desk: Desk, lane: _Lane, queue: list[list[Row]], error: ChatRefused, at_ms: int) -> bool:
+    """Leave a chat that takes nothing alone for an hour; what has waited for a day by then is given up."""
+    if lane.chat:
+        _give_up(desk, lane, queue[0], at_ms, str(error))
+        return True
+    _complain(desk, lane, str(error), once=True)
+    lane.needs_a_person = True
+    while queue and all(at_ms - row["created_ms"] >= REFUSED_FOR_MS for row in queue[0]):
+        _mark(desk, lane, queue[0], FAILED, at_ms, error=str(error))
+        _announced(lane, queue.pop(0), "")
+    if queue:
+        _mark(desk, lane, queue[0], QUEUED, at_ms, error=str(error), next_try_ms=at_ms + REFUSED_WAIT_MS)
+    return False
+
+
+def _give_up(desk: Desk, lane: _Lane, letter: list[Row], at_ms: int, why: str) -> None:
+    """Mark a message as refused for good; what becomes of its signals is told on its own."""
+    _mark(desk, lane, letter, FAILED, at_ms, error=why)
+    lane.problems.append(f"{lane.channel}: alert {letter[0]['key']} was refused: {why}")
+    lane.needs_a_person = True
+    _announced(lane, letter, "")
+
+
+def _announced(lane: _Lane, letter: list[Row], remote_id: str) -> None:
+    lane.firsts.update({row["signal_id"]: remote_id for row in letter if row["kind"] == NEW_SIGNAL})
 
 
 def _mark(
     desk: Desk,
-    delivery: _Delivery,
+    lane: _Lane,
     letter: list[Row],
     state: str,
     at_ms: int,
@@ -161,11 +264,24 @@ def _mark(
                 int(row["id"]), state, at_ms, remote_id=remote_id, error=error, next_try_ms=next_try_ms
             )
     if state != QUEUED:
-        delivery.counts[state] += len(letter)
+        lane.counts[state] += len(letter)
+
+
+def _complaints(desk: Desk) -> dict[str, str]:
+    complaints: dict[str, str] = desk.memory.setdefault(_MEMORY, {})
+    return complaints
+
+
+def _complain(desk: Desk, lane: _Lane, line: str, once: bool) -> None:
+    """Report a trouble; what only a person can mend is said once, until something passes again."""
+    if not once or _complaints(desk).get(lane.name) != line:
+        lane.problems.append(f"{lane.channel}: {line}")
+    if once:
+        _complaints(desk)[lane.name] = line
 
 
 def _wait_ms(row: Row, error: NotifierUnavailable | CredentialsError) -> int:
-    """Return how long to leave the channel alone: as it asked, else longer each time, up to five minutes."""
+    """Return how long to leave the chat alone: as it asked, else longer each time, up to five minutes."""
     if isinstance(error, CredentialsError):
         return _LONGEST_WAIT_MS  # a person has to mend it; the alerts wait for that
     if error.retry_after_s is not None:
@@ -180,59 +296,6 @@ def _first_messages(desk: Desk, told: pd.DataFrame) -> dict[str, dict[int, str]]
     about = sorted(set(told.loc[told["kind"] == EVENT, "signal_id"].tolist()))
     if about:
         known = desk.reader.outbox(signal_ids=about)
-        for row in _records(known[(known["kind"] == NEW_SIGNAL) & (known["state"] != QUEUED)]):
+        for row in records(known[(known["kind"] == NEW_SIGNAL) & known["state"].isin([SENT, FAILED])]):
             firsts.setdefault(row["channel"], {})[row["signal_id"]] = row["remote_id"]
     return firsts
-
-
-def _compose(desk: Desk, delivery: _Delivery, letter: list[Row], at_ms: int) -> tuple[Message | None, str | None]:
-    """Return the message of a letter, or None and why there is nothing to say."""
-    config = desk.config
-    moment = Moment(at_ms, config.app.timezone, desk.market.synthetic, config.notify.late_minutes * MINUTE_MS)
-    row = letter[0]
-    if row["kind"] == NOTE:
-        return _message(note_words(json.loads(row["payload"])["text"], moment)), None
-    if row["kind"] == EVENT:
-        return _reply(desk, delivery, row, moment)
-    signals = desk.reader.signals(ids=[item["signal_id"] for item in letter])
-    found = {signal["id"]: signal for signal in _records(signals)}
-    chosen = [found[item["signal_id"]] for item in letter if item["signal_id"] in found]
-    if not chosen:
-        return None, "its signal is no longer stored"
-    if len(letter) > 1:
-        return _message(digest_words(chosen, moment)), None
-    judged = judged_lines_of(desk, signals[signals["id"] == chosen[0]["id"]])
-    return _message(signal_words(chosen[0], moment, _newest_price(desk, chosen[0]), judged)), None
-
-
-def _reply(desk: Desk, delivery: _Delivery, row: Row, moment: Moment) -> tuple[Message | None, str | None]:
-    """Return what became of a signal, as an answer to the message that announced it."""
-    signal_id, exit_policy = row["signal_id"], row["exit_policy"]
-    if signal_id not in delivery.firsts and desk.config.notify.telegram.send_on.new_signal:
-        return None, "its signal was never announced here"
-    seq = json.loads(row["payload"])["seq"]
-    signals = desk.reader.signals(ids=[signal_id])
-    trades = desk.reader.trades(signal_ids=[signal_id], exit_policy=exit_policy)
-    events = desk.reader.events(signal_id=signal_id, exit_policy=exit_policy)
-    this = events[events["seq"] == seq]
-    if signals.empty or trades.empty or this.empty:
-        return None, "its trade is no longer stored"
-    hit = int(((events["kind"] == "TARGET") & (events["seq"] <= seq)).sum())
-    words = event_words(_records(this)[0], _records(trades)[0], _records(signals)[0], moment, hit)
-    return _message(words, delivery.firsts.get(signal_id) or None), None
-
-
-def _newest_price(desk: Desk, signal: Row) -> Quote | None:
-    base = desk.config.data.base_timeframe
-    candles = desk.reader.last_candles(signal["exchange"], signal["symbol"], base, 1)
-    if not len(candles):
-        return None
-    return Quote(float(candles.close[-1]), int(candles.ts[-1]) + timeframe_ms(base))
-
-
-def _message(words: str, reply_to: str | None = None) -> Message:
-    return Message(html=words, plain=to_plain(words), reply_to=reply_to)
-
-
-def _records(frame: pd.DataFrame) -> list[Row]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -4,20 +4,25 @@ The law: stages and jobs know these names, never a concrete class; `app` alone c
 """
 
 from core.ports.learning import Estimator, FittedEstimator, Sample, Scores
-from core.ports.outside import Market, Message, Notifier
+from core.ports.outside import Addressed, Heard, Listener, Market, Message, Metered, Notifier, Traffic
 from core.ports.trading import ExitPlan, ExitPolicy, ExplainingSetup, NoCandidate, Setup
 
 __all__ = [
+    "Addressed",
     "Estimator",
     "ExitPlan",
     "ExitPolicy",
     "ExplainingSetup",
     "FittedEstimator",
+    "Heard",
+    "Listener",
     "Market",
     "Message",
+    "Metered",
     "NoCandidate",
     "Notifier",
     "Sample",
     "Scores",
     "Setup",
+    "Traffic",
 ]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from core.schema import Instrument
 
-__all__ = ["Market", "Message", "Notifier"]
+__all__ = ["Addressed", "Heard", "Listener", "Market", "Message", "Metered", "Notifier", "Traffic"]
 
 
 @runtime_checkable
@@ -72,6 +72,37 @@ class Market(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was asked of an exchange, and how it answered.
+
+    Parameters
+    ----------
+    requests : int
+        Every attempt counts.
+    failures : int
+        Attempts that brought no answer, or none of use.
+    waited_ms : int
+        Time spent waiting for answers, added up.
+    slowest_ms : int
+        The longest wait.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    waited_ms: int = 0
+    slowest_ms: int = 0
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A market that counts what it asks; a tape has nothing to count."""
+
+    def traffic(self) -> Traffic:
+        """Return what was asked since the last call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A text for a person.
 
@@ -85,12 +116,46 @@ class Message:
         The notifier's own id of the message this one answers.
     silent : bool
         Deliver without a sound.
+    chat : str
+        Whom it is for, in the notifier's own terms; ``""`` is its usual audience.
+    document : str
+        A file that goes with it, its text being the caption; ``""`` where there is none.
     """
 
     html: str
     plain: str
     reply_to: str | None = None
     silent: bool = False
+    chat: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Something that arrived from the other side.
+
+    Parameters
+    ----------
+    id : int
+        Grows with each; what is handled is named by the last one's.
+    user_id : int
+        Who said it; 0 where that is not known.
+    chat : str
+        Where, as `Message.chat` takes it.
+    message_id : str
+        As `Message.reply_to` takes it.
+    text : str
+        The words; ``""`` where it is none of ours.
+    private : bool
+        Said to us alone, or with our name on it; else among others in a group.
+    """
+
+    id: int
+    user_id: int
+    chat: str
+    message_id: str
+    text: str
+    private: bool = True
 
 
 @runtime_checkable
@@ -125,4 +190,54 @@ class Notifier(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A notifier that can be talked to.
+
+    Attributes
+    ----------
+    name : str
+    hears_as : str
+        Whose numbers the ids of what is heard are: another one begins to count anew.
+    """
+
+    name: str
+    hears_as: str
+
+    async def hear(self, after: int) -> list[Heard]:
+        """Return at once what has arrived behind the id `after`, oldest first; 0 asks for whatever is there.
+
+        Asking with an id tells the other side that everything up to it is done with.
+
+        Raises
+        ------
+        NotifierUnavailable
+            Not now; retrying can help.
+        CredentialsError
+            Never, with this token.
+        """
+        ...
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A notifier whose audience may move to another address while it runs.
+
+    Attributes
+    ----------
+    configured : str
+        The address it was told to use.
+    address : str
+        The one in use: another one once it was told of a move.
+    """
+
+    name: str
+    configured: str
+    address: str
+
+    def moved_to(self, address: str) -> None:
+        """Use another address from now on."""
         ...

@@ -40,6 +40,7 @@ __all__ = [
     "Quote",
     "decimal",
     "digest_words",
+    "escaped",
     "event_known_ms",
     "event_words",
     "late_by_ms",
@@ -143,6 +144,8 @@ def event_words(event: Row, trade: Row, signal: Row, moment: Moment, targets_hit
     elif kind in UNFILLED:
         title = "expired" if kind == "EXPIRED" else "cancelled"
         lines = [f"Reason: {UNFILLED[kind]}.", f"Remove your order at {code(signal['entry'])}."]
+    elif kind in CLOSINGS and trade["status"] == "CANCELLED":  # the market ended before the order filled
+        title, lines = "cancelled", [f"Reason: {CLOSINGS[kind]}.", f"Remove your order at {code(signal['entry'])}."]
     elif kind in CLOSINGS:
         title = f"closed {in_signed_percent(trade['pnl_pct'])}, {in_r(trade['r_multiple'])}"
         lines = _closed(kind, trade, signal)

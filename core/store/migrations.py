@@ -15,6 +15,7 @@ import apsw
 from core.store._maintain import back_up
 from core.store._schema import SCHEMA_1
 from core.store._schema_models import SCHEMA_2
+from core.store._schema_people import SCHEMA_3
 from core.store.connection import APPLICATION_ID, open_writer, read_only, refuse_folder, schema_version, translated
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "Migration", "MigrationReport", "migrate", "migrate_connection"]
@@ -69,9 +70,14 @@ def _add_models(connection: apsw.Connection) -> None:
     connection.execute(SCHEMA_2)
 
 
+def _add_people(connection: apsw.Connection) -> None:
+    connection.execute(SCHEMA_3)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("candles, signals, trades, alerts", _create_tables),
     Migration("feature vectors, predictions, models, thresholds, drift", _add_models),
+    Migration("what people said they did, and what they silenced", _add_people),
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

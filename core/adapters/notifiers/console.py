@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from core.ports import Message
+from core.redact import escaped
 
 __all__ = ["ConsoleNotifier"]
 
@@ -31,7 +32,8 @@ class ConsoleNotifier:
     async def send(self, message: Message) -> str:
         """Print the message; return its number since the process began."""
         self._printed += 1
-        block = message.plain + "\n\n"
+        # Names of symbols and answers of others are among the words: none may steer the terminal.
+        block = "\n".join(map(escaped, message.plain.split("\n"))) + "\n\n"
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         try:
             self._stream.write(block.encode(encoding, "replace").decode(encoding))

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from core.clock import MINUTE_MS
-from core.errors import CredentialsError, NotifierError, NotifierUnavailable
+from core.errors import ChatRefused, CredentialsError, NotifierError, NotifierUnavailable
 from core.jobs import alert
-from core.jobs._announce import event_rows, new_signal_rows, note_rows
-from core.ports import Message
+from core.jobs._announce import answer_rows, event_rows, new_signal_rows, note_rows
+from core.ports import Heard, Message
 from core.schema import Candles
 from core.store.writer import Writer
 from tests.unit.alerts.rows import DECIDED, closed, event, events, opened, settings, signal, signals, trade, trades
@@ -31,6 +31,10 @@ class Recorder:
         self.messages: list[Message] = []
         self.failures: list[Exception] = []
         self.before_answer: Callable[[], None] = lambda: None
+        self.configured = self.address = "42"
+
+    def moved_to(self, address: str) -> None:
+        self.address = address
 
     async def send(self, message: Message) -> str:
         await asyncio.sleep(0)
@@ -68,6 +72,7 @@ def desk_of(writer: Writer, *notifiers: Recorder, synthetic: bool = False, confi
         notifiers={notifier.name: notifier for notifier in notifiers},
         market=SimpleNamespace(synthetic=synthetic, now_ms=lambda: NOW),
         log=logging.getLogger("test"),
+        memory={},
     )
 
 
@@ -170,7 +175,7 @@ async def test_a_failing_messenger_keeps_order_and_backs_off(writer: Writer, tol
     waits = []
     now = NOW
     for _ in range(9):
-        told.failures = [NotifierUnavailable("telegram: not reached (connection reset)")]
+        told.failures = [NotifierUnavailable("telegram: not reached (connection reset)")] * 2
         report = await alert.run(desk, now)
         assert (report.ok, report.counts["waiting"]) == (True, 2)
         assert report.problems == ("telegram: telegram: not reached (connection reset)",)
@@ -178,6 +183,7 @@ async def test_a_failing_messenger_keeps_order_and_backs_off(writer: Writer, tol
         waits.append(int(head["next_try_ms"] - now) // 1000)
         now = int(head["next_try_ms"])
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    told.failures.clear()
     await alert.run(desk, now - 1)
     assert told.messages == []
     await alert.run(desk, now)
@@ -314,3 +320,106 @@ async def test_a_note_is_told_as_it_was_written(writer: Writer, told: Recorder) 
 async def test_an_empty_outbox_is_nothing_to_do(writer: Writer, told: Recorder) -> None:
     report = await alert.run(desk_of(writer, told), NOW)
     assert (report.ok, report.counts, str(report)) == (True, {}, "alert: nothing to do")
+
+
+async def test_a_muted_pair_is_left_out_with_its_reason_and_what_was_announced_is_still_told(
+    writer: Writer, told: Recorder
+) -> None:
+    announce(writer, 1)
+    desk = desk_of(writer, told)
+    await alert.run(desk, NOW)
+    writer.mute("telegram", "bitget", "BTC/USDT:USDT", NOW, NOW + 60 * MINUTE_MS, 7)
+    announce(writer, 2)
+    happen(writer, opened(1), event("FILL", 1))
+    happen(writer, opened(2), event("FILL", 2))
+    report = await alert.run(desk, NOW)
+    assert told.heads == ["#1 LONG BTC/USDT:USDT 15m", "#1 LONG BTC/USDT:USDT 15m: filled"]
+    assert report.counts == {"sent": 1, "skipped": 2}
+    left_out = writer.reader.outbox(state="skipped").set_index("key")["error"]
+    assert left_out["new:key2:telegram"] == "muted until 2024-05-01 13:01 UTC"
+    announce(writer, 3)
+    await alert.run(desk, NOW + 61 * MINUTE_MS)
+    assert writer.reader.outbox()["state"].tolist()[-1] == "sent"
+
+
+async def test_a_mute_of_one_channel_silences_no_other(writer: Writer, told: Recorder) -> None:
+    console = Recorder("console")
+    writer.mute("telegram", "bitget", "BTC/USDT:USDT", NOW, NOW + 60 * MINUTE_MS, 7)
+    announce(writer, 1, channels=("telegram", "console"))
+    await alert.run(desk_of(writer, told, console), NOW)
+    assert (len(told.messages), len(console.messages)) == (0, 1)
+
+
+async def test_an_answer_leaves_before_the_alerts_that_wait(writer: Writer, told: Recorder) -> None:
+    announce(writer, 1, 2)
+    asked = Heard(5, 7, "42", "900", "/help")
+    writer.queue(answer_rows("x", ["<b>one</b>", "two"], "telegram", asked, NOW))
+    await alert.run(desk_of(writer, told), NOW)
+    assert [head.split()[0] for head in told.heads] == ["one", "two", "#1", "#2"]
+    assert [message.reply_to for message in told.messages] == ["900", None, None, None]
+    assert [message.chat for message in told.messages][:2] == ["42", "42"]
+
+
+async def test_an_answer_that_could_not_be_given_for_long_is_not_given(writer: Writer, told: Recorder) -> None:
+    writer.queue(answer_rows("x", ["late"], "telegram", Heard(5, 7, "42", "900", "/help"), NOW))
+    await alert.run(desk_of(writer, told), NOW + 16 * MINUTE_MS)
+    assert told.messages == []
+    assert writer.reader.outbox().iloc[0]["error"] == "nobody could be answered for too long"
+
+
+async def test_a_chat_that_refuses_its_answer_holds_up_nobody_else(writer: Writer, told: Recorder) -> None:
+    announce(writer, 1)
+    writer.queue(answer_rows("x", ["hello"], "telegram", Heard(5, 7, "99", "900", "/help"), NOW))
+
+    class Closed(Recorder):
+        async def send(self, message: Message) -> str:
+            if message.chat == "99":
+                raise ChatRefused("telegram: chat 99 refuses the bot")
+            return await super().send(message)
+
+    closed_chat = Closed()
+    await alert.run(desk_of(writer, closed_chat), NOW)
+    assert writer.reader.outbox()["state"].tolist() == ["sent", "failed"]
+
+
+async def test_a_document_is_named_by_the_note_it_goes_with(writer: Writer, told: Recorder) -> None:
+    writer.queue(note_rows("weekly:2024-W07:page", "Week: /data/x.html", ["telegram"], NOW, document="/data/x.html"))
+    await alert.run(desk_of(writer, told), NOW)
+    assert told.messages == [Message("Week: /data/x.html", "Week: /data/x.html", document="/data/x.html")]
+
+
+async def test_who_asks_while_a_paced_chat_is_served_is_answered_at_once(writer: Writer, told: Recorder) -> None:
+    announce(writer, 1, 2, 3)
+    go_on = asyncio.Event()
+
+    class Paced(Recorder):
+        async def send(self, message: Message) -> str:
+            if not message.chat:
+                await go_on.wait()
+            sent = await super().send(message)
+            if len(self.messages) == 2:
+                go_on.set()
+            return sent
+
+    chat = Paced()
+    running = asyncio.create_task(alert.run(desk_of(writer, chat), NOW))
+    await asyncio.sleep(0.05)
+    writer.queue(answer_rows("a", ["elsewhere"], "telegram", Heard(5, 7, "99", "900", "/help"), NOW))
+    writer.queue(answer_rows("b", ["elsewhere too"], "telegram", Heard(6, 7, "98", "901", "/help"), NOW))
+    report = await asyncio.wait_for(running, 10.0)
+    assert [head.split()[0] for head in chat.heads] == ["elsewhere", "elsewhere", "#1", "#2", "#3"]
+    assert report.counts == {"sent": 5}
+
+
+async def test_an_end_that_is_asked_for_stops_what_is_being_sent(writer: Writer) -> None:
+    announce(writer, 1)
+
+    class Endless(Recorder):
+        async def send(self, message: Message) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(alert.run(desk_of(writer, Endless()), NOW), 0.1)
+    assert writer.reader.outbox()["state"].tolist() == ["queued"]
+    assert len(asyncio.all_tasks()) == 1

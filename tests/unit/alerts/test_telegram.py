@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from core.adapters.notifiers._pace import Pace
 from core.adapters.notifiers.telegram import TelegramNotifier
-from core.errors import ConfigError, CredentialsError, NotifierError, NotifierUnavailable, TraderError
-from core.ports import Message, Notifier
+from core.errors import ChatRefused, ConfigError, CredentialsError, NotifierError, NotifierUnavailable, TraderError
+from core.ports import Addressed, Message, Notifier
 from tests.servers.telegram import (
     BLOCKED,
     CANARY_TOKEN,
     LOST,
-    MIGRATED,
     NO_CHAT,
     RESET,
     UNPARSED,
@@ -117,21 +118,78 @@ async def test_what_may_pass_can_be_retried(server: TelegramServer, notifier: Te
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "told", "kind"),
     [
-        (BLOCKED, "bot was blocked by the user"),
-        (NO_CHAT, "hat not found"),
-        (MIGRATED, "write -1001234567890"),
-        (Answer(400, "Bad Request: message text is empty"), "essage text is empty"),
+        (BLOCKED, "bot was blocked by the user", ChatRefused),
+        (Answer(403, "Forbidden: bot was kicked from the supergroup chat"), "kicked", ChatRefused),
+        (NO_CHAT, "hat not found", ChatRefused),
+        (Answer(400, "Bad Request: not enough rights to send text messages to the chat"), "rights", ChatRefused),
+        (Answer(400, "Bad Request: message text is empty"), "essage text is empty", NotifierError),
     ],
 )
-async def test_what_cannot_pass_is_said_once_and_for_all(
-    server: TelegramServer, notifier: TelegramNotifier, answer: Answer, told: str
+async def test_a_closed_chat_is_told_from_a_message_that_is_refused(
+    server: TelegramServer, notifier: TelegramNotifier, answer: Answer, told: str, kind: type[NotifierError]
 ) -> None:
     server.script.append(answer)
     error = await refused(notifier)
-    assert type(error) is NotifierError
+    assert type(error) is kind
     assert told in str(error)
+
+
+async def test_a_group_that_moved_is_followed_at_once(server: TelegramServer) -> None:
+    server.moved["-42"] = -1001234567890
+    notifier = TelegramNotifier(CANARY_TOKEN, "-42", server.base_url, Pace(0.0))
+    assert isinstance(notifier, Addressed)
+    assert await notifier.send(HELLO) == "100"
+    await notifier.send(HELLO)
+    assert [message.chat_id for message in server.messages] == ["-1001234567890"] * 2
+    assert (notifier.configured, notifier.address) == ("-42", "-1001234567890")
+    assert server.calls.count("sendMessage") == 3
+    await notifier.close()
+
+
+async def test_an_answer_goes_to_the_chat_that_asked(server: TelegramServer, notifier: TelegramNotifier) -> None:
+    await notifier.send(Message("a", "a", chat="77"))
+    await notifier.send(Message("b", "b", chat="42"))
+    assert [message.chat_id for message in server.messages] == ["77", "42"]
+
+
+async def test_a_chat_that_is_paced_holds_up_no_other(server: TelegramServer) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.Event().wait()
+
+    notifier = TelegramNotifier(CANARY_TOKEN, "42", server.base_url, Pace(1.0, sleep=sleep))
+    await notifier.send(HELLO)
+    held_up = asyncio.create_task(notifier.send(HELLO))
+    await notifier.send(Message("a", "a", chat="1"))
+    await notifier.send(Message("b", "b", chat="2"))
+    assert len(waited) == 1
+    assert [message.chat_id for message in server.messages] == ["42", "1", "2"]
+    held_up.cancel()
+    await notifier.close()
+
+
+async def test_a_document_goes_with_its_caption(
+    server: TelegramServer, notifier: TelegramNotifier, tmp_path: Path
+) -> None:
+    page = tmp_path / "weekly-2024-W07.html"
+    page.write_text("<html>all of it</html>", encoding="utf-8")
+    await notifier.send(Message("<b>week</b>" + "x" * 2_000, "week", document=str(page)))
+    (sent,) = server.messages
+    assert (sent.document, sent.content, sent.parse_mode) == (page.name, "<html>all of it</html>", "HTML")
+    assert sent.text.endswith("...")
+
+
+async def test_a_document_that_is_gone_is_refused_for_good(
+    server: TelegramServer, notifier: TelegramNotifier, tmp_path: Path
+) -> None:
+    with pytest.raises(NotifierError, match=r"gone\.html: cannot be read") as caught:
+        await notifier.send(Message("week", "week", document=str(tmp_path / "gone.html")))
+    assert type(caught.value) is NotifierError
+    assert server.messages == []
 
 
 async def test_a_refused_token_is_a_matter_of_credentials(server: TelegramServer) -> None:

@@ -26,9 +26,11 @@ TABLES = {
     "gaps",
     "instruments",
     "job_runs",
+    "journal",
     "meta",
     "migrations",
     "models",
+    "mutes",
     "outbox",
     "predictions",
     "quarantine",
@@ -56,7 +58,10 @@ NEXT = (*MIGRATIONS, Migration("an extra table", add_a_table))
 BROKEN = (*MIGRATIONS, Migration("broken", break_half_way))
 
 
-ADDED_BY_2 = {"drift", "feature_sets", "features", "models", "predictions", "reigns", "thresholds"}
+ADDED_SINCE = {
+    *("drift", "feature_sets", "features", "models", "predictions", "reigns", "thresholds"),  # by the second step
+    *("journal", "mutes"),  # by the third
+}
 
 
 def tables(path: Path) -> set[str]:
@@ -97,16 +102,16 @@ def test_a_dry_run_lists_the_steps_and_makes_no_file(path: Path) -> None:
     report = migrate(path, dry_run=True)
     assert report.steps == tuple(step.name for step in MIGRATIONS)
     assert not path.exists()
-    assert "would migrate from schema 0 to 2" in str(report)
+    assert f"would migrate from schema 0 to {SCHEMA_VERSION}" in str(report)
 
 
 def test_a_dry_run_leaves_an_older_database_as_it_is(path: Path) -> None:
     migrate(path)
     report = migrate(path, dry_run=True, steps=NEXT)
     assert report.steps == ("an extra table",)
-    assert report.backup == path.with_name("ohlcv.db.bak-v2")
+    assert report.backup == path.with_name(f"ohlcv.db.bak-v{SCHEMA_VERSION}")
     assert not report.backup.exists()
-    assert version(path) == 2
+    assert version(path) == SCHEMA_VERSION
 
 
 def test_a_database_with_contents_is_copied_before_its_next_step(path: Path) -> None:
@@ -114,7 +119,7 @@ def test_a_database_with_contents_is_copied_before_its_next_step(path: Path) -> 
         writer.put_candles(*BTC, walk(2_000), START_MS)
     report = migrate(path, steps=NEXT)
     assert report.backup is not None
-    assert (version(report.backup), version(path)) == (2, 3)
+    assert (version(report.backup), version(path)) == (SCHEMA_VERSION, SCHEMA_VERSION + 1)
     assert len(Reader(report.backup).candles(*BTC)) == 2_000
     assert "extra" in tables(path)
     assert "extra" not in tables(report.backup)
@@ -125,7 +130,7 @@ def test_each_step_is_recorded_with_its_time(path: Path) -> None:
     connection = apsw.Connection(str(path))
     rows = list(connection.execute("SELECT version, name, applied_ms FROM migrations ORDER BY version"))
     connection.close()
-    assert [row[:2] for row in rows] == [(1, MIGRATIONS[0].name), (2, MIGRATIONS[1].name), (3, "an extra table")]
+    assert [row[:2] for row in rows] == list(enumerate((step.name for step in NEXT), 1))
     assert all(row[2] > START_MS for row in rows)
 
 
@@ -133,9 +138,9 @@ def test_a_step_that_fails_leaves_the_schema_before_it(path: Path) -> None:
     migrate(path)
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(path, steps=BROKEN)
-    assert version(path) == 2
+    assert version(path) == SCHEMA_VERSION
     assert tables(path) == TABLES
-    assert migrate(path, steps=NEXT).to_version == 3
+    assert migrate(path, steps=NEXT).to_version == SCHEMA_VERSION + 1
 
 
 def test_a_database_of_a_later_program_is_left_alone(path: Path) -> None:
@@ -143,12 +148,12 @@ def test_a_database_of_a_later_program_is_left_alone(path: Path) -> None:
     for action in (lambda: migrate(path), lambda: migrate(path, dry_run=True), lambda: Writer(path)):
         with pytest.raises(StoreError, match="newer than this program"):
             action()
-    assert version(path) == 3
+    assert version(path) == SCHEMA_VERSION + 1
 
 
 def test_a_reader_says_how_to_migrate_an_older_database(path: Path) -> None:
     migrate(path, steps=MIGRATIONS[:1])
-    with pytest.raises(StoreError, match=r"schema 1, expected 2.*python init_db\.py"):
+    with pytest.raises(StoreError, match=rf"schema 1, expected {SCHEMA_VERSION}.*python init_db\.py"):
         Reader(path).series()
 
 
@@ -164,7 +169,7 @@ def first_version(path: Path) -> Path:
     migrate(old, steps=MIGRATIONS[:1])
     connection = apsw.Connection(str(old))
     connection.execute("ATTACH ? AS new", (str(path),))
-    for table in sorted(TABLES - ADDED_BY_2 - {"migrations"}):
+    for table in sorted(TABLES - ADDED_SINCE - {"migrations"}):
         connection.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
     connection.close()
     return old
@@ -175,12 +180,12 @@ def records(reader: Reader) -> list[list[object]]:
 
 
 def test_a_database_of_the_first_version_keeps_what_it_holds(first_version: Path, path: Path) -> None:
-    assert tables(first_version) == TABLES - ADDED_BY_2
+    assert tables(first_version) == TABLES - ADDED_SINCE
     report = migrate(first_version)
-    assert (report.from_version, report.to_version) == (1, 2)
+    assert (report.from_version, report.to_version) == (1, SCHEMA_VERSION)
     assert report.backup == first_version.with_name("old.db.bak-v1")
     assert tables(first_version) == TABLES
-    assert tables(report.backup) == TABLES - ADDED_BY_2
+    assert tables(report.backup) == TABLES - ADDED_SINCE
     before, after = Reader(path), Reader(first_version)
     assert same(after.candles(*BTC), before.candles(*BTC))
     assert records(after) == records(before)
@@ -191,8 +196,8 @@ def test_a_database_of_the_first_version_keeps_what_it_holds(first_version: Path
 def test_a_dry_run_on_the_first_version_says_what_is_to_come_and_does_nothing(first_version: Path) -> None:
     content = first_version.read_bytes()
     report = migrate(first_version, dry_run=True)
-    assert report.steps == (MIGRATIONS[1].name,)
-    assert "would migrate from schema 1 to 2" in str(report)
+    assert report.steps == tuple(step.name for step in MIGRATIONS[1:])
+    assert f"would migrate from schema 1 to {SCHEMA_VERSION}" in str(report)
     assert first_version.read_bytes() == content
     assert not first_version.with_name("old.db.bak-v1").exists()
 
@@ -201,15 +206,15 @@ def test_a_writer_brings_the_first_version_up_to_date_and_goes_on(first_version:
     with Writer(first_version) as writer:
         writer.put_feature_set("fs-1", ["a"])
         writer.put_thresholds(START_MS, "{}", "{}", "user")
-    assert version(first_version) == 2
+    assert version(first_version) == SCHEMA_VERSION
     assert version(first_version.with_name("old.db.bak-v1")) == 1
 
 
 def test_a_second_step_that_fails_leaves_the_first_version_whole(first_version: Path) -> None:
     with pytest.raises(RuntimeError, match="power cut"):
         migrate(first_version, steps=(MIGRATIONS[0], Migration("broken", break_half_way)))
-    assert (version(first_version), tables(first_version)) == (1, TABLES - ADDED_BY_2)
-    assert migrate(first_version).to_version == 2
+    assert (version(first_version), tables(first_version)) == (1, TABLES - ADDED_SINCE)
+    assert migrate(first_version).to_version == SCHEMA_VERSION
 
 
 def test_both_ways_to_this_schema_end_at_the_same_one(first_version: Path, path: Path) -> None:
