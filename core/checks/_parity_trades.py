@@ -32,6 +32,7 @@ __all__ = ["check_trades"]
 
 CHUNK_MS = 128 * DAY_MS
 _UNFINISHED = ("PENDING", "OPEN")
+_DELISTED = "DELISTED"
 _DECIDED_ELSEWHERE = ("taken", "blocked_by")  # by the account's limits, which look at all trades at once
 
 
@@ -139,7 +140,9 @@ class _Check:
     def _candles(self, batch: _Batch) -> Candles:
         history = self.history
         series = history.exchange, history.symbol, history.timeframe
-        return self.reader.candles(*series, batch.begin_ms, batch.end_ms)
+        # Where a market has ended, its last close may lie before the decision.
+        look_back_ms = DAY_MS if (batch.trades["exit_reason"] == _DELISTED).any() else 0
+        return self.reader.candles(*series, batch.begin_ms - look_back_ms, batch.end_ms)
 
     def _marks(self, batch: _Batch, policy: _Policy) -> FundingMarks:
         if not perpetual(self.history.symbol):
@@ -173,13 +176,15 @@ def _play(batch: _Batch, policy: _Policy, candles: Candles, marks: FundingMarks)
     """Play a batch from the beginning, each trade as far as it was played."""
     trades = batch.trades
     finished = ~trades["status"].isin(_UNFINISHED).to_numpy()
+    gone = (trades["exit_reason"] == _DELISTED).to_numpy()
     limit_ms = np.where(finished, batch.end_ms, trades["next_ms"].to_numpy())
-    ends_ms, which = np.unique(limit_ms, return_inverse=True)
-    begins_ms = [int(batch.signals["decided_ms"][which == k].min()) for k in range(len(ends_ms))]
-    runs = [
-        Run(candles.between(begin_ms, int(end_ms)), int(end_ms), marks)
-        for begin_ms, end_ms in zip(begins_ms, ends_ms, strict=True)
-    ]
+    limit_ms = np.where(gone, trades["known_ms"].to_numpy(), limit_ms)
+    ends, which = np.unique(np.column_stack([limit_ms, gone]), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    runs = []
+    for k, (end_ms, is_gone) in enumerate(ends.tolist()):
+        begin_ms = None if is_gone else int(batch.signals["decided_ms"][which == k].min())
+        runs.append(Run(candles.between(begin_ms, end_ms), end_ms, marks, bool(is_gone)))
     waiting = new_trades(batch.signals, str(trades["exit_policy"].iloc[0]), policy.rules)
     return simulate(waiting, batch.signals, policy.exit, runs, which, batch.tick, policy.rules, policy.costs)
 

@@ -6,7 +6,7 @@ the same whoever moved it on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,10 @@ from core.schema import TRADE_EVENTS, TRADES, Instrument, empty_frame, perpetual
 from core.store.reader import Marks
 
 __all__ = [
+    "DELISTED",
     "Played",
     "begin",
+    "ended",
     "exits_of",
     "instrument_of",
     "join_signals",
@@ -38,6 +40,9 @@ __all__ = [
     "rows_of",
     "run_of",
 ]
+
+DELISTED = "delisted"
+"""Why a symbol is switched off that the exchange has ended: its trades end with it."""
 
 FUNDING_LOOK_BACK_MS = 7 * DAY_MS
 """A market that has recorded no settlement for so long is not waited for."""
@@ -119,11 +124,32 @@ def playable(desk: Desk, symbols: Iterable[str], now_ms: int) -> dict[str, int]:
     return to_ms
 
 
+def ended(desk: Desk, to_ms: Mapping[str, int]) -> frozenset[str]:
+    """Return the symbols the exchange has ended whose trades may be played to the end of their candles.
+
+    Parameters
+    ----------
+    desk : Desk
+    to_ms : mapping of str to int
+        By symbol: how far its trades may be played; those still followed have not ended.
+    """
+    if set(desk.symbols).issuperset(to_ms):
+        return frozenset()  # every minute, but for very few
+    off = desk.reader.symbols_off(desk.exchange)
+    gone = off.loc[off["reason"] == DELISTED, "symbol"].tolist()
+    base = desk.config.data.base_timeframe
+    marks = desk.reader.marks(desk.exchange, base)
+    return frozenset(
+        symbol for symbol in gone if symbol in to_ms and to_ms[symbol] == marks.get((symbol, base), Marks()).frontier_ms
+    )
+
+
 def play_on(
     desk: Desk,
     trades: pd.DataFrame,
     signals: pd.DataFrame,
     to_ms: Mapping[str, int],
+    gone: Collection[str] = (),
 ) -> Played:
     """Play unfinished trades, each to its symbol's time and under the parameters it was begun with.
 
@@ -134,6 +160,8 @@ def play_on(
         Row by row beside each other; of any symbols.
     to_ms : mapping of str to int
         By symbol: candles from there on are not looked at. A symbol that is not named is left alone.
+    gone : collection of str
+        Symbols whose market ended there: see `ended`.
 
     Returns
     -------
@@ -142,7 +170,8 @@ def play_on(
     """
     owner, symbols = signals["symbol"].array.factorize()
     limit = np.array([to_ms.get(symbol, 0) for symbol in symbols], dtype=np.int64)[owner]
-    due = trades["status"].isin(["PENDING", "OPEN"]).to_numpy() & (trades["next_ms"].to_numpy() < limit)
+    is_last = np.array([symbol in gone for symbol in symbols], dtype=np.bool_)[owner]
+    due = trades["status"].isin(["PENDING", "OPEN"]).to_numpy() & ((trades["next_ms"].to_numpy() < limit) | is_last)
     if not due.any():
         return empty_frame(TRADES), empty_frame(TRADE_EVENTS)
     trades, signals = rows_of(trades, due), rows_of(signals, due)
@@ -156,18 +185,27 @@ def play_on(
         policy, rules, costs = _parameters(desk, exit_policy)
         mine = (policies == exit_policy)[places]
         with desk.reader.snapshot():
-            runs = [run_of(desk, symbol, int(starts[k]), to_ms[symbol], costs) for k, symbol in enumerate(symbols)]
+            runs = [
+                run_of(desk, symbol, int(starts[k]), to_ms[symbol], costs, symbol in gone)
+                for k, symbol in enumerate(symbols)
+            ]
         part = rows_of(trades, mine), rows_of(signals, mine)
         played.append(simulate(*part, policy, runs, owner[mine], tick[mine], rules, costs))
     return _stack([trade for trade, _ in played]), _stack([event for _, event in played])
 
 
-def run_of(desk: Desk, symbol: str, from_ms: int, to_ms: int, costs: CostModel) -> Run:
-    """Return a stretch of a symbol's one-minute candles with its settlements, to play trades on."""
-    candles = desk.reader.candles(desk.exchange, symbol, desk.config.data.base_timeframe, from_ms, to_ms)
-    if not perpetual(symbol):
-        return Run(candles, to_ms, no_marks())
-    return Run(candles, to_ms, _marks(desk, symbol, from_ms - MINUTE_MS, to_ms, costs))
+def run_of(desk: Desk, symbol: str, from_ms: int, to_ms: int, costs: CostModel, is_last: bool = False) -> Run:
+    """Return a stretch of a symbol's one-minute candles with its settlements, to play trades on.
+
+    Where it `is_last`, its market ended there: it holds the last candle, whose close is the way out, in any case.
+    """
+    series = desk.exchange, symbol, desk.config.data.base_timeframe
+    if is_last:
+        last = desk.reader.last_candles(*series, 1, to_ms)
+        from_ms, is_last = (min(from_ms, int(last.ts[0])), True) if len(last) else (from_ms, False)
+    candles = desk.reader.candles(*series, from_ms, to_ms)
+    marks = _marks(desk, symbol, from_ms - MINUTE_MS, to_ms, costs) if perpetual(symbol) else no_marks()
+    return Run(candles, to_ms, marks, is_last)
 
 
 def _marks(desk: Desk, symbol: str, start_ms: int, end_ms: int, costs: CostModel) -> FundingMarks:

@@ -151,7 +151,7 @@ def fill(stretch: Stretch) -> Filled:
     played = _stack([stretch.lacking, signals], SIGNALS)
     trades = book.new_trades(played, rules.policy_id, rules.execution)
     tick = np.full(len(played), stretch.instrument.tick or np.nan)
-    is_due = (trades["next_ms"] < stretch.run.frontier_ms).to_numpy()
+    is_due = (trades["next_ms"] < stretch.run.frontier_ms).to_numpy() | stretch.run.delisted
     after, events = simulate(
         _where(trades, is_due),
         _where(played, is_due),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import floor_to, format_ms, monotonic_s, timeframe_ms
-from core.errors import CredentialsError, MarketError
+from core.errors import CredentialsError, MarketError, MarketUnavailable
 from core.ingest.frontier import Answer, Series, absorb
 from core.ingest.gaps import Gaps
 from core.ingest.plan import Window, gap_window, next_window
@@ -56,11 +56,14 @@ class Budget:
         Most candles and missing minutes.
     stop_s : float
         Monotonic second after which no further page is begun.
+    patience_s : float or None
+        Seconds after which the pull is cut short; None where whoever asks has time.
     """
 
     pages: int
     rows: int
     stop_s: float = float("inf")
+    patience_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -164,10 +167,13 @@ async def pull(desk: Desk, symbol: str, series: Series, now_ms: int, start_ms: i
     """
     pulled = Pulled(symbol, series, series)
     try:
-        await _go_forward(desk, pulled, now_ms, start_ms, budget)
-        await _look_again(desk, pulled, now_ms)
+        async with asyncio.timeout(budget.patience_s):
+            await _go_forward(desk, pulled, now_ms, start_ms, budget)
+            await _look_again(desk, pulled, now_ms)
     except (MarketError, CredentialsError) as error:
         pulled.error = error
+    except TimeoutError:
+        pulled.error = MarketUnavailable(f"{desk.exchange}: no useful answer within {budget.patience_s:.0f} s")
     return pulled
 
 
@@ -185,6 +191,14 @@ async def _go_forward(desk: Desk, pulled: Pulled, now_ms: int, start_ms: int, bu
         rows = await _fetch(desk, pulled.symbol, window)
         if known_ms is None:
             rows = await _with_second_answer(desk, pulled.symbol, window, rows)
+        elif not len(rows) and _holds_candles(pulled.series, window.since_ms, known_ms, step):
+            # An answer without what is stored is none. To go on without the overlap would give up a revision in it.
+            if desk.market.live:
+                await asyncio.sleep(_PUBLISHED_AFTER_S)
+            rows = await _fetch(desk, pulled.symbol, window)
+            if not len(rows):
+                pulled.fault = _nothing_later(known_ms, step)
+                return
         answer = absorb(pulled.series, rows, window.since_ms, now_ms, step, room)
         pulled.take(answer)
         if answer.is_later:
@@ -200,8 +214,19 @@ async def _go_forward(desk: Desk, pulled: Pulled, now_ms: int, start_ms: int, bu
             pulled.is_waiting = True
             return
         else:
-            pulled.fault = f"no candle later than {format_ms(known_ms - step)} where one is due"
+            pulled.fault = _nothing_later(known_ms, step)
             return
+
+
+def _nothing_later(known_ms: int, step: int) -> str:
+    return f"no candle later than {format_ms(known_ms - step)} where one is due"
+
+
+def _holds_candles(series: Series, start_ms: int, end_ms: int, step: int) -> bool:
+    """Say whether a candle of ``[start_ms, end_ms)`` is known: minutes up to the checkpoint are candles or gaps."""
+    begin_ms = max(start_ms, end_ms if series.begin_ms is None else series.begin_ms)
+    missing = int(((series.gaps.ts >= begin_ms) & (series.gaps.ts < end_ms)).sum())
+    return (end_ms - begin_ms) // step > missing
 
 
 async def _look_again(desk: Desk, pulled: Pulled, now_ms: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.clock import MINUTE_MS, floor_to, format_ms, monotonic_s, timeframe_ms
-from core.errors import MarketError, UnknownSymbol
+from core.errors import CredentialsError, MarketError, UnknownSymbol
 from core.ingest.clean import clean
 from core.ingest.frontier import Series
 from core.ingest.gaps import CONFIRM_AFTER_MS, NEVER_MS
@@ -103,7 +103,7 @@ async def run(desk: Desk, now_ms: int, start_ms: int | None = None, progress: Pr
         async with turnstile:
             try:
                 await _fill_before(desk, symbol, first_ms, heads[symbol], meter)
-            except MarketError as error:
+            except (MarketError, CredentialsError) as error:
                 return f"{symbol}: {error}"
             return await _fill_forward(desk, symbol, first_ms, end_ms, meter)
 

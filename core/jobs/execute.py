@@ -1,13 +1,13 @@
 """Stage `execute_signals`: move every pending and open trade on to the frontier.
 
 The law: which trades are due is read from the database, never from the clock; what happened is written
-in one transaction with the alerts that announce it.
+in one transaction with the alerts that announce it. Where the exchange has ended a symbol, its trades end with it.
 """
 
 from __future__ import annotations
 
 from core.jobs._announce import event_rows
-from core.jobs._book import join_signals, play_on, playable, rows_of
+from core.jobs._book import ended, join_signals, play_on, playable, rows_of
 from core.jobs._desk import Desk, Report
 
 __all__ = ["run"]
@@ -31,7 +31,8 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if trades.empty:
         return Report("execute_signals")
     signals = join_signals(desk, trades)
-    after, events = play_on(desk, trades, signals, playable(desk, signals["symbol"].unique(), now_ms))
+    to_ms = playable(desk, signals["symbol"].unique(), now_ms)
+    after, events = play_on(desk, trades, signals, to_ms, ended(desk, to_ms))
     if after.empty:
         return Report("execute_signals")
     with desk.writer.transaction():

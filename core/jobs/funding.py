@@ -1,18 +1,21 @@
 """Stage `funding`: recorded funding rates of perpetuals, after each settlement.
 
-The law: between two settlements it does nothing and asks nobody; what an exchange has no history of is left to
+The law: between two settlements it does nothing and asks nobody, nor while the exchange answers for no symbol; one
+that does not answer delays the minute by seconds. What an exchange has no history of is left to
 `execution.funding_rate_pct`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.clock import HOUR_MS, MINUTE_MS
+from core.clock import HOUR_MS, MINUTE_MS, monotonic_s
 from core.errors import CredentialsError, MarketError
+from core.ingest.breaker import Board, breakers_key
 from core.jobs._desk import Desk, Report, by_reason
 from core.jobs._series import history_start
 from core.schema import FloatArray, perpetual
@@ -22,6 +25,10 @@ __all__ = ["run"]
 USUAL_INTERVAL_MS = 8 * HOUR_MS  # 00, 08 and 16 UTC, until two settlements show another rhythm
 PAGE = 1_000
 ASK_AGAIN_MS = (MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS)  # while a due settlement is not out yet
+FAILURES_A_MINUTE = 15  # in a row, one a cycle; then as rarely as one that is not out yet
+AT_ONCE = 16  # symbols under way at a time
+BEGIN_S = 8.0  # after this long nobody else is begun with; the next cycle goes on with them
+SYMBOL_S = 8.0  # for one symbol, in a minute that others wait for
 
 
 @dataclass(slots=True)
@@ -31,6 +38,7 @@ class Memory:
     last_ms: dict[str, int] = field(default_factory=dict)
     due_ms: dict[str, int] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
     without: set[str] = field(default_factory=set)
 
 
@@ -49,18 +57,23 @@ async def run(desk: Desk, now_ms: int) -> Report:
         Count of settlements; one line a reason why symbols failed.
     """
     memory: Memory = desk.memory.setdefault("funding", Memory())
-    due = [symbol for symbol in desk.symbols if perpetual(symbol) and _is_due(desk, memory, symbol, now_ms)]
+    resting = _resting(desk, now_ms)
+    due = [
+        symbol
+        for symbol in desk.symbols
+        if symbol not in resting and perpetual(symbol) and _is_due(desk, memory, symbol, now_ms)
+    ]
     if not due:
         return Report("funding")
     start_ms = history_start(desk, now_ms)
-    found = await asyncio.gather(*(_fetch(desk, memory, symbol, start_ms) for symbol in due))
+    found = await _fetch_all(desk, memory, due, start_ms)
     problems: list[tuple[str, str]] = []
     count = 0
     with desk.writer.transaction():
-        for symbol, rows in zip(due, found, strict=True):
+        for symbol, rows in found:
             if isinstance(rows, str):
                 problems.append((symbol, rows))
-                _put_off(memory, symbol, now_ms)
+                _fail(memory, symbol, now_ms)
             elif rows is None:
                 memory.without.add(symbol)
             elif not len(rows):
@@ -73,6 +86,14 @@ async def run(desk: Desk, now_ms: int) -> Report:
     return Report("funding", not lines, {"settlements": count}, lines, MarketError.exit_code)
 
 
+def _resting(desk: Desk, now_ms: int) -> Collection[str]:
+    """Return the symbols `sync` leaves alone just now."""
+    board = Board.from_text(desk.reader.meta(breakers_key(desk.exchange)))
+    if board.down_since_ms is not None:
+        return desk.symbols
+    return {symbol for symbol, failing in board.failing.items() if failing.is_resting(now_ms)}
+
+
 def _is_due(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> bool:
     if symbol in memory.without:
         return False
@@ -82,16 +103,36 @@ def _is_due(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> bool:
         memory.due_ms[symbol] = 0
         if len(known):
             _settle(memory, symbol, known)
-    return now_ms >= memory.due_ms[symbol]
+    due_ms = memory.due_ms[symbol]
+    # A settlement planned further ahead than any was planned by a clock that was wrong.
+    return now_ms >= due_ms or due_ms > now_ms + 2 * USUAL_INTERVAL_MS
+
+
+async def _fetch_all(
+    desk: Desk, memory: Memory, symbols: Sequence[str], start_ms: int
+) -> list[tuple[str, FloatArray | str | None]]:
+    """Fetch for as many symbols as there is time for; see `_fetch`."""
+    began_s, turnstile = monotonic_s(), asyncio.Semaphore(AT_ONCE)
+
+    async def one(symbol: str) -> list[tuple[str, FloatArray | str | None]]:
+        async with turnstile:
+            if desk.market.live and monotonic_s() - began_s > BEGIN_S:
+                return []
+            return [(symbol, await _fetch(desk, memory, symbol, start_ms))]
+
+    return [told for rows in await asyncio.gather(*(one(symbol) for symbol in symbols)) for told in rows]
 
 
 async def _fetch(desk: Desk, memory: Memory, symbol: str, start_ms: int) -> FloatArray | str | None:
     """Settlements after the last stored one; None where the market keeps no history; text where it failed."""
     since_ms = memory.last_ms.get(symbol, start_ms - 1) + 1
     try:
-        rows = await desk.market.fetch_funding(symbol, since_ms, PAGE)
+        async with asyncio.timeout(SYMBOL_S):
+            rows = await desk.market.fetch_funding(symbol, since_ms, PAGE)
     except (MarketError, CredentialsError) as error:
         return str(error)
+    except TimeoutError:
+        return f"{desk.exchange} funding: no useful answer within {SYMBOL_S:.0f} s"
     return None if rows is None else rows[(rows[:, 0] >= since_ms) & np.isfinite(rows).all(axis=1)]
 
 
@@ -102,7 +143,14 @@ def _settle(memory: Memory, symbol: str, rows: FloatArray) -> None:
     interval_ms = USUAL_INTERVAL_MS if before_ms is None else min(int(ts[-1]) - before_ms, USUAL_INTERVAL_MS)
     memory.last_ms[symbol] = int(ts[-1])
     memory.due_ms[symbol] = int(ts[-1]) + max(interval_ms, MINUTE_MS)
-    memory.asked[symbol] = 0
+    memory.asked[symbol] = memory.failed[symbol] = 0
+
+
+def _fail(memory: Memory, symbol: str, now_ms: int) -> None:
+    """Ask again the next cycle for a while: trades wait for a settlement, and what failed may be out already."""
+    memory.failed[symbol] = memory.failed.get(symbol, 0) + 1
+    if memory.failed[symbol] > FAILURES_A_MINUTE:
+        _put_off(memory, symbol, now_ms)
 
 
 def _put_off(memory: Memory, symbol: str, now_ms: int) -> None:

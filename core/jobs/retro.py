@@ -18,7 +18,8 @@ import pandas as pd
 from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.jobs import _workers
 from core.jobs._account import settle
-from core.jobs._book import instrument_of, join_signals, play_on, playable_to, policy_id, run_of
+from core.jobs._announce import event_rows
+from core.jobs._book import ended, instrument_of, join_signals, play_on, playable_to, policy_id, run_of
 from core.jobs._candidates import closes_between, find_range, scan_rules
 from core.jobs._describe import surroundings
 from core.jobs._desk import Desk, Report
@@ -142,7 +143,8 @@ class _Fill:
 
     def __init__(self, desk: Desk, symbol: str, request: RetroRequest, now_ms: int, hearing: Hearing) -> None:
         self.desk, self.symbol, self.request, self.hearing = desk, symbol, request, hearing
-        self.playable_ms = playable_to(desk, symbol, now_ms)
+        self.now_ms, self.playable_ms = now_ms, playable_to(desk, symbol, now_ms)
+        self.gone = ended(desk, {symbol: self.playable_ms})
         self.chunks = list(self._chunks())
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -168,7 +170,9 @@ class _Fill:
         )
         lacking = self._lacking(chunk)
         reach_ms = end_ms + self._reach_ms if series or len(lacking) else start_ms  # what nobody plays is not read
-        run = run_of(desk, self.symbol, start_ms, min(reach_ms, self.playable_ms), rules.costs)
+        to_ms = min(reach_ms, self.playable_ms)
+        is_last = bool(self.gone) and to_ms == self.playable_ms
+        run = run_of(desk, self.symbol, start_ms, to_ms, rules.costs, is_last)
         return Stretch(rules, instrument_of(desk, self.symbol), series, run, lacking)
 
     def _series(self, timeframe: str, start_ms: int, end_ms: int, since: tuple[int, str]) -> Series:
@@ -256,7 +260,8 @@ class _Fill:
             unfinished = self.desk.reader.trades(
                 exchange=self.desk.exchange, symbol=self.symbol, status=["PENDING", "OPEN"]
             )
-            due = unfinished[unfinished["next_ms"] < end_ms].reset_index(drop=True)
+            is_last = bool(self.gone) and end_ms == self.playable_ms
+            due = unfinished[(unfinished["next_ms"] < end_ms) | is_last].reset_index(drop=True)
             if due.empty:
                 break
             until_ms = min(max(int(due["next_ms"].min()), until_ms) + CHUNK_MS, end_ms)
@@ -265,10 +270,15 @@ class _Fill:
         return moved
 
     def _play(self, trades: pd.DataFrame, until_ms: int) -> int:
-        after, events = play_on(self.desk, trades, join_signals(self.desk, trades), {self.symbol: until_ms})
+        gone = self.gone if until_ms == self.playable_ms else ()
+        signals = join_signals(self.desk, trades)
+        after, events = play_on(self.desk, trades, signals, {self.symbol: until_ms}, gone)
         with self.desk.writer.transaction():
             self.desk.writer.put_trades(after)
             self.desk.writer.put_events(events)
+            # What became of live signals is told, whoever found it out: `execute` finds nothing left to do.
+            rows = event_rows(events, after, signals, self.desk.config, list(self.desk.notifiers), self.now_ms)
+            self.desk.writer.queue(rows)
         return len(after)
 
     @cached_property

@@ -7,8 +7,6 @@ history endpoint, which is the only one for old candles; the recent endpoint sho
 from __future__ import annotations
 
 import json
-import socket
-import struct
 import threading
 import time
 import zlib
@@ -23,19 +21,9 @@ import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, floor_to
 from core.schema import Candles
+from tests.servers.bitget_faults import ALL_FAULTS, FAULTS, send, send_fault
 
-__all__ = ["FAULTS", "BitgetServer", "Listing", "random_candles"]
-
-FAULTS = (
-    "server_error",  # 500 with Bitget's JSON
-    "too_many",  # 429 with Retry-After
-    "html",  # 200, a page
-    "empty_body",  # 200, nothing
-    "empty_list",  # 200, an empty data list
-    "cut_json",  # 200, half of the answer
-    "reset",  # the connection is reset
-    "wrong_time",  # candles stamped 1.234 s late
-)
+__all__ = ["ALL_FAULTS", "FAULTS", "BitgetServer", "Listing", "random_candles"]
 
 _GRANULARITY = {"1m": MINUTE_MS, "1min": MINUTE_MS, "1H": HOUR_MS, "1h": HOUR_MS, "1Dutc": DAY_MS}
 _RECENT_DAYS = {MINUTE_MS: 31, HOUR_MS: 83, DAY_MS: 1500}  # how far back the recent endpoint goes
@@ -99,6 +87,14 @@ class BitgetServer:
         Whether a window's end belongs to it, so that 200 candles and one are wanted where 200 fit.
     removed : set of str
         Ids of symbols that were listed once, and are answered for as Bitget does then.
+    statuses : dict of str to str
+        What the list says of a symbol, by id, where it does not trade as usual.
+    hit : callable
+        Given a path and its query: whether it may be hit by a fault at all.
+    clock_off_ms : int
+        How far the time it tells is off.
+    time_delay_s : float
+        How long it takes to tell the time.
     """
 
     def __init__(
@@ -113,6 +109,11 @@ class BitgetServer:
         self.fault_rate, self.faults, self.seed = fault_rate, faults, seed
         self.end_is_inclusive = False
         self.removed: set[str] = set()
+        self.statuses: dict[str, str] = {}
+        self.hit: Callable[[str, dict[str, str]], bool] = lambda _path, _query: True
+        self.clock_off_ms = 0
+        self.time_delay_s = 0.0
+        self.ended = threading.Event()
         self.requests: Counter[str] = Counter()
         self.queries: list[tuple[str, dict[str, str]]] = []
         self.faulted: Counter[str] = Counter()
@@ -134,6 +135,7 @@ class BitgetServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -145,10 +147,12 @@ class BitgetServer:
         """Move the exchange's clock forward."""
         self._offset_ms += ms
 
-    def fault_of(self, path: str, address: str) -> str | None:
+    def fault_of(self, path: str, address: str, query: dict[str, str]) -> str | None:
         with self._lock:
             self.requests[path] += 1
             self._asked[address] += 1
+            if not self.hit(path, query):
+                return None
             draw = zlib.crc32(f"{self.seed} {address} {self._asked[address]}".encode()) / 2**32
             if draw >= self.fault_rate:
                 return None
@@ -157,15 +161,20 @@ class BitgetServer:
             return fault
 
     def answer(self, path: str, query: dict[str, str]) -> object:
-        """Return the `data` of an answer; raises LookupError for what Bitget does not know."""
+        """Return the `data` of an answer; raises LookupError for what Bitget does not know, PermissionError for what
+        it does not allow."""
         with self._lock:
             self.queries.append((path, query))
         routes: dict[str, Callable[[dict[str, str]], object]] = {
-            "/api/v2/public/time": lambda _: {"serverTime": str(self.now_ms())},
-            "/api/v2/spot/public/symbols": lambda _: [_spot(one) for one in self.listings if one.market == "spot"],
+            "/api/v2/public/time": lambda _: self._told_time(),
+            "/api/v2/spot/public/symbols": lambda _: [
+                _spot(one, self.statuses.get(one.id, "online")) for one in self.listings if one.market == "spot"
+            ],
             "/api/v2/margin/currencies": lambda _: [],
             "/api/v2/mix/market/contracts": lambda q: [
-                _contract(one) for one in self.listings if one.market == q["productType"]
+                _contract(one, self.statuses.get(one.id, "normal"))
+                for one in self.listings
+                if one.market == q["productType"]
             ],
             "/api/v2/spot/market/candles": lambda q: self._candles("spot", q, _RECENT_LIMIT),
             "/api/v2/spot/market/history-candles": lambda q: self._candles("spot", q, _HISTORY_LIMIT),
@@ -174,6 +183,12 @@ class BitgetServer:
             "/api/v2/mix/market/history-fund-rate": self._funding,
         }
         return routes[path](query)
+
+    def _told_time(self) -> dict[str, str]:
+        told_ms = self.now_ms() + self.clock_off_ms
+        if self.time_delay_s:
+            self.ended.wait(self.time_delay_s)
+        return {"serverTime": str(told_ms)}
 
     def _find(self, market: str, symbol: str) -> Listing:
         return next(one for one in self.listings if one.market == market and one.id == symbol)
@@ -221,7 +236,7 @@ def _bars(candles: Candles, step: int, now_ms: int) -> list[list[float]]:
     return list(bars.values())
 
 
-def _spot(one: Listing) -> dict[str, str]:
+def _spot(one: Listing, status: str) -> dict[str, str]:
     return {
         "symbol": one.id,
         "baseCoin": one.base,
@@ -233,12 +248,12 @@ def _spot(one: Listing) -> dict[str, str]:
         "pricePrecision": "2",
         "quantityPrecision": "6",
         "quotePrecision": "6",
-        "status": "online",
+        "status": status,
         "minTradeUSDT": "1",
     }
 
 
-def _contract(one: Listing) -> dict[str, object]:
+def _contract(one: Listing, status: str) -> dict[str, object]:
     return {
         "symbol": one.id,
         "baseCoin": one.base,
@@ -253,7 +268,7 @@ def _contract(one: Listing) -> dict[str, object]:
         "sizeMultiplier": "0.001",
         "symbolType": "perpetual",
         "minTradeUSDT": "5",
-        "symbolStatus": "normal",
+        "symbolStatus": status,
         "deliveryTime": "",
         "launchTime": "",
         "fundInterval": "8",
@@ -278,44 +293,17 @@ def _handler(server: BitgetServer) -> type[BaseHTTPRequestHandler]:
                 data, code, message = None, "40034", f"Parameter {query.get('symbol')} does not exist"
                 if query.get("symbol") in server.removed:
                     code, message = "40309", "The contract has been removed"
+            except PermissionError:
+                data, code, message = None, "40014", "Incorrect permissions"
             body = {"code": code, "msg": message, "requestTime": server.now_ms(), "data": data}
-            fault = server.fault_of(parts.path, self.path)
-            if fault is None:
-                self._send(200 if code == "00000" else 400, json.dumps(body))
-            else:
-                self._send_fault(fault, body)
-
-        def _send(self, status: int, text: str, kind: str = "application/json", **headers: str) -> None:
-            raw = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(raw)))
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def _send_fault(self, fault: str, body: dict[str, object]) -> None:
-            text = json.dumps(body)
-            if fault == "server_error":
-                self._send(500, json.dumps({**body, "code": "40015", "msg": "System is abnormal", "data": None}))
-            elif fault == "too_many":
-                self._send(429, json.dumps({**body, "code": "429", "msg": "Too many", "data": None}), Retry_After="0.1")
-            elif fault == "html":
-                self._send(200, "<html><body>Checking your browser</body></html>", "text/html")
-            elif fault == "empty_body":
-                self._send(200, "")
-            elif fault == "empty_list":
-                self._send(200, json.dumps({**body, "data": []}))
-            elif fault == "cut_json":
-                self._send(200, text[: len(text) // 2])
-            elif fault == "wrong_time":
-                self._send(200, json.dumps({**body, "data": _late(body["data"])}))
-            else:
-                # SO_LINGER of 0 makes close() send a reset instead of a goodbye.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
+            fault = server.fault_of(parts.path, self.path, query)
+            try:
+                if fault is None:
+                    send(self, 200 if code == "00000" else 400, json.dumps(body))
+                else:
+                    send_fault(self, fault, body, server.ended)
+            except OSError:
+                self.close_connection = True  # the client went first
 
         def finish(self) -> None:
             try:
@@ -324,9 +312,3 @@ def _handler(server: BitgetServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True  # reset on purpose, or the client went first
 
     return Handler
-
-
-def _late(data: object) -> object:
-    if not isinstance(data, list):
-        return data
-    return [[str(int(float(row[0])) + 1234), *row[1:]] if isinstance(row, list) else row for row in data]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ import pytest
 from core.clock import MINUTE_MS
 from core.config import Config, load_config
 from core.errors import MarketUnavailable, StoreError, UnknownSymbol
+from core.ingest.breaker import Board
+from core.ingest.traffic import read_traffic
 from core.jobs import funding, sync
 from core.jobs._desk import Desk, Report
+from core.ports import Traffic
 from core.schema import Instrument
 from core.store.writer import Writer
+from tests.idle import skipping_idle_time
 
 ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_704_067_200_000  # the start date of the shipped configuration
@@ -39,6 +44,8 @@ class FakeMarket:
         self.rates: dict[str, np.ndarray | None] = {}
         self.requests: list[tuple[str, int, int]] = []
         self.calls: Counter[str] = Counter()
+        self.listed: tuple[str, ...] | None = None
+        self.before: dict[str, Callable[[str], Awaitable[None]]] = {}
 
     def now_ms(self) -> int:
         return self.now
@@ -49,10 +56,15 @@ class FakeMarket:
 
     async def load_markets(self) -> dict[str, Instrument]:
         self.calls["load_markets"] += 1
-        return {symbol: Instrument(self.exchange, symbol, 0.1, 0.001, 5.0) for symbol in self.symbols}
+        if "markets" in self.before:
+            await self.before["markets"]("markets")
+        listed = self.symbols if self.listed is None else self.listed
+        return {symbol: Instrument(self.exchange, symbol, 0.1, 0.001, 5.0) for symbol in listed}
 
     async def fetch_ohlcv(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> np.ndarray:
         self.requests.append((symbol, since_ms, limit))
+        if symbol in self.before:
+            await self.before[symbol](symbol)
         if symbol not in self.symbols:
             raise UnknownSymbol(f"fake: symbol '{symbol}' is not traded there")
         ts = np.arange(max(since_ms, START_MS), self.now + 1, MINUTE_MS)
@@ -63,6 +75,8 @@ class FakeMarket:
 
     async def fetch_funding(self, symbol: str, since_ms: int, limit: int) -> np.ndarray | None:
         self.calls["fetch_funding"] += 1
+        if f"funding {symbol}" in self.before:
+            await self.before[f"funding {symbol}"](symbol)
         rates = self.rates.get(symbol)
         if rates is None:
             return None
@@ -253,6 +267,25 @@ async def test_an_answer_without_a_later_candle_is_a_fault_and_moves_nothing(wri
     assert frontier_minute(desk) == 10 and gap_states(desk) == {}
 
 
+async def test_empty_answers_to_the_overlap_do_not_give_up_a_revision_in_it(writer: Writer, config: Config) -> None:
+    market = FakeMarket()
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    revised = START_MS + 9 * MINUTE_MS
+    market.price[BTC, revised] = 777.0
+
+    def only_to_who_asks_for_news(_symbol: str, rows: np.ndarray) -> np.ndarray:
+        return rows[:0] if rows[0, 0] < START_MS + 10 * MINUTE_MS else rows
+
+    plain, market.spoil = market.spoil, only_to_who_asks_for_news
+    for minute in (11, 12, 13, 14):
+        assert not (await cycle(desk, minute)).ok
+    market.spoil = plain
+    await cycle(desk, 15)
+    assert desk.reader.candles("fake", BTC, "1m").close[9] == 777.0
+    assert frontier_minute(desk) == 15
+
+
 async def test_a_hole_longer_than_a_page_is_crossed(writer: Writer, config: Config) -> None:
     market = FakeMarket()
     market.hide(BTC, *range(50, 700))
@@ -290,13 +323,274 @@ async def test_a_vanished_symbol_is_switched_off_once_and_the_others_go_on(
     desk = desk_on(market, writer, config)
     await cycle(desk, 10)
     market.symbols = (BTC,)
+    off_at = None
     with caplog.at_level(logging.WARNING):
-        report = await cycle(desk, 11)
-        await cycle(desk, 12)
-    assert desk.symbols == [BTC] and report.counts["off"] == 1
-    assert desk.reader.symbols_off("fake")["symbol"].tolist() == [ETH]
+        for minute in range(11, 80):
+            report = await cycle(desk, minute)
+            if report.counts["off"]:
+                off_at = minute
+    assert off_at is not None and 30 <= off_at - 11 <= 50
+    assert desk.symbols == [BTC]
+    assert desk.reader.symbols_off("fake")[["symbol", "reason"]].values.tolist() == [[ETH, "delisted"]]
     assert len([line for line in caplog.messages if "switched off" in line]) == 1
-    assert stored_minutes(desk, BTC) == list(range(12)) and stored_minutes(desk, ETH) == list(range(10))
+    assert stored_minutes(desk, BTC) == list(range(79)) and stored_minutes(desk, ETH) == list(range(10))
+
+
+async def test_a_symbol_nobody_ever_heard_of_is_switched_off_at_once(writer: Writer, config: Config) -> None:
+    desk = desk_on(FakeMarket((BTC,)), writer, config)
+    desk.symbols = [BTC, "BTK/USDT:USDT"]
+    report = await cycle(desk, 10)
+    assert report.counts["off"] == 1 and desk.symbols == [BTC]
+    assert "is not traded there" in desk.reader.symbols_off("fake")["reason"].item()
+
+
+async def test_a_list_that_lacks_a_symbol_ends_nothing_while_its_candles_come(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    market.listed = (BTC,)
+    for minute in range(10, 200):
+        await cycle(desk, minute)
+    assert desk.symbols == [BTC, ETH] and market.calls["load_markets"] > 10
+
+
+async def test_an_empty_list_or_one_without_a_kind_ends_nothing(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH, "SOL/USDT"))
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.listed = ("SOL/USDT",)  # the list of contracts came back empty, and contracts are not answered for either
+    market.symbols = ("SOL/USDT",)
+    for minute in range(11, 200):
+        await cycle(desk, minute)
+        market.listed = () if minute > 100 else market.listed
+    assert desk.symbols == [BTC, ETH, "SOL/USDT"]
+
+
+async def test_a_symbol_that_is_listed_again_in_between_is_counted_anew(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.symbols = (BTC,)
+    for minute in range(11, 200):
+        market.listed = (BTC, ETH) if minute % 40 < 16 else (BTC,)
+        await cycle(desk, minute)
+    assert desk.symbols == [BTC, ETH]
+
+
+async def test_a_symbol_gone_before_a_start_is_switched_off_after_it(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    await cycle(desk_on(market, writer, config), 10)
+    market.symbols = (BTC,)
+    desk = desk_on(market, writer, config)
+    desk.symbols = [BTC, ETH]
+    for minute in range(11, 80):
+        await cycle(desk, minute)
+    assert desk.symbols == [BTC]
+    assert desk.reader.symbols_off("fake")["reason"].tolist() == ["delisted"]
+
+
+async def test_people_are_told_of_a_symbol_that_ended(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    desk.notifiers = {"console": None}  # type: ignore[dict-item]
+    await cycle(desk, 10)
+    market.symbols = (BTC,)
+    for minute in range(11, 80):
+        await cycle(desk, minute)
+    told = desk.reader.outbox()
+    assert len(told) == 1
+    assert f"Symbol {ETH} is switched off: fake has ended it" in told["payload"].item()
+    assert f"trader symbols resume {ETH}" in told["payload"].item()
+
+
+async def hang(_symbol: str) -> None:
+    await asyncio.sleep(3_600)
+
+
+async def test_a_symbol_that_hangs_delays_the_others_by_less_than_a_cycle_and_later_by_seconds(
+    writer: Writer, config: Config
+) -> None:
+    market = FakeMarket((BTC, ETH, SOL))
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.before[ETH] = hang
+    loop, took = asyncio.get_running_loop(), []
+    with skipping_idle_time():
+        for minute in range(11, 45):
+            began_s = loop.time()
+            report = await cycle(desk, minute)
+            took.append(loop.time() - began_s)
+            assert stored_minutes(desk, BTC) == stored_minutes(desk, SOL) == list(range(minute))
+            if minute == 11:
+                assert report.problems == (f"{ETH}: fake: no useful answer within 20 s",)
+    assert max(took) < 25 and all(one < 10 for one in took[1:])
+    assert sum(one > 1 for one in took[5:]) <= 5
+    market.before.clear()
+    for minute in range(45, 62):
+        await cycle(desk, minute)
+    assert stored_minutes(desk, ETH) == list(range(61))
+
+
+async def test_many_that_hang_keep_those_that_do_not_waiting_once(writer: Writer, config: Config) -> None:
+    broken = tuple(f"X{number}/USDT:USDT" for number in range(40))
+    market = FakeMarket((*broken, BTC))
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.before.update(dict.fromkeys(broken, hang))
+    loop, took = asyncio.get_running_loop(), []
+    with skipping_idle_time():
+        for minute in (11, 12, 13):
+            began_s = loop.time()
+            await cycle(desk, minute)
+            took.append(loop.time() - began_s)
+    assert stored_minutes(desk, BTC) == list(range(13))
+    assert max(took) < 60
+
+
+async def test_what_came_before_a_deadline_is_kept(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    answers = iter([None, None])
+
+    async def hang_on_the_third(symbol: str) -> None:
+        if next(answers, hang) is hang:
+            await hang(symbol)
+
+    market.before[BTC] = hang_on_the_third
+    with skipping_idle_time():
+        report = await cycle(desk, 5000)
+    assert len(stored_minutes(desk, BTC)) == 400 and not report.ok
+    assert len(stored_minutes(desk, ETH)) == 2000
+
+
+async def test_an_exchange_that_answers_nobody_is_asked_about_one_symbol_a_cycle(
+    writer: Writer, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    market = FakeMarket((BTC, ETH, SOL))
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.spoil = down
+    await cycle(desk, 11)
+    market.requests.clear()
+    for minute in range(12, 72):
+        report = await cycle(desk, minute)
+    assert len(market.requests) == 60 and {symbol for symbol, *_ in market.requests} == {BTC, ETH, SOL}
+    assert len(report.problems) == 1 and "answers for no symbol since 2024-01-01 00:11" in report.problems[0]
+    assert Board.from_text(desk.reader.meta("breakers:fake")).down_since_ms == START_MS + 11 * MINUTE_MS + 2000
+    market.spoil = lambda _symbol, rows: rows
+    with caplog.at_level(logging.INFO):
+        assert (await cycle(desk, 72)).ok
+    for symbol in (BTC, ETH, SOL):
+        assert stored_minutes(desk, symbol) == list(range(72))
+    assert desk.reader.meta("breakers:fake") == ""
+    assert [line for line in caplog.messages if "answers again" in line] == ["fake answers again, after 1h 1m."]
+
+
+def down(_symbol: str, _rows: np.ndarray) -> np.ndarray:
+    raise MarketUnavailable("fake: down for maintenance")
+
+
+@pytest.mark.parametrize("symbols", [(BTC,), (BTC, ETH), (BTC, ETH, SOL)])
+@pytest.mark.parametrize("minutes", [1, 6, 30])
+async def test_two_cycles_after_an_outage_of_several_symbols_all_are_level(
+    symbols: tuple[str, ...], minutes: int, writer: Writer, config: Config
+) -> None:
+    followed = (*symbols, "TON/USDT:USDT") if len(symbols) > 1 else symbols
+    market = FakeMarket(followed)
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 10)
+    market.spoil = lambda symbol, rows: down(symbol, rows) if symbol in symbols else rows
+    for minute in range(11, 11 + minutes):
+        await cycle(desk, minute)
+    market.spoil = lambda _symbol, rows: rows
+    for minute in (11 + minutes, 12 + minutes):
+        await cycle(desk, minute)
+    for symbol in followed:
+        assert stored_minutes(desk, symbol) == list(range(12 + minutes))
+
+
+async def test_a_breaker_says_once_that_it_opens_and_once_that_it_closes(
+    writer: Writer, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    market.spoil = lambda symbol, rows: down(symbol, rows) if symbol == ETH else rows
+    resting = []
+    with caplog.at_level(logging.INFO):
+        for minute in range(10, 60):
+            report = await cycle(desk, minute)
+            resting.append(report.counts["resting"])
+            assert report.ok == (report.counts["resting"] == 1)
+        market.spoil = lambda _symbol, rows: rows
+        for minute in range(60, 77):
+            await cycle(desk, minute)
+    assert sum(resting) > 35
+    assert len([line for line in caplog.messages if "asked less often" in line]) == 1
+    assert len([line for line in caplog.messages if "is answered for again" in line]) == 1
+    assert stored_minutes(desk, ETH) == list(range(76))
+
+
+async def test_a_breaker_outlives_a_restart(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC, ETH))
+    desk = desk_on(market, writer, config)
+    market.spoil = lambda symbol, rows: down(symbol, rows) if symbol == ETH else rows
+    for minute in range(10, 18):
+        await cycle(desk, minute)
+    again = desk_on(market, writer, config)
+    market.requests.clear()
+    assert (await cycle(again, 18)).counts["resting"] == 1
+    assert {symbol for symbol, *_ in market.requests} == {BTC}
+
+
+async def test_a_symbol_nobody_trades_for_an_hour_is_asked_each_cycle_all_the_same(
+    writer: Writer, config: Config
+) -> None:
+    market = FakeMarket((BTC, ETH))
+    market.hide(ETH, *range(20, 80))
+    desk = desk_on(market, writer, config)
+    for minute in range(10, 80):
+        assert (await cycle(desk, minute)).counts["resting"] == 0
+    for minute in (81, 82):
+        await cycle(desk, minute)
+    assert frontier_minute(desk, ETH) == 82
+
+
+async def test_a_list_that_hangs_keeps_candles_waiting_for_seconds_only(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC,))
+    desk = desk_on(market, writer, config)
+    market.before["markets"] = hang
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with skipping_idle_time():
+        report = await cycle(desk, 10)
+    assert loop.time() - began_s < 25
+    assert report.problems == ("list of symbols: fake did not answer within 12 s",)
+    assert stored_minutes(desk) == list(range(10))
+
+
+async def test_those_that_are_nearly_level_go_before_those_with_a_long_way_to_go(
+    writer: Writer, config: Config
+) -> None:
+    market = FakeMarket((BTC, ETH, SOL))
+    desk = desk_on(market, writer, config)
+    desk.symbols = [SOL]
+    await cycle(desk, 5000)
+    while frontier_minute(desk, SOL) < 5000:
+        await cycle(desk, 5000)
+    desk.symbols = [BTC, ETH, SOL]
+    market.requests.clear()
+    await cycle(desk, 5001)
+    assert market.requests[0][0] == SOL and frontier_minute(desk, SOL) == 5001
+
+
+async def test_a_cycle_counts_what_it_asked(writer: Writer, config: Config) -> None:
+    market = MeteredMarket((BTC,))
+    report = await cycle(desk_on(market, writer, config), 10)
+    assert read_traffic([str(report)]) == Traffic(requests=4, failures=1, waited_ms=400, slowest_ms=250)
+
+
+class MeteredMarket(FakeMarket):
+    def traffic(self) -> Traffic:
+        return Traffic(4, 1, 400, 250)
 
 
 async def test_candles_that_cannot_be_are_quarantined_and_their_minutes_stay_missing(
@@ -517,4 +811,37 @@ async def test_funding_goes_on_after_a_restart_without_asking(writer: Writer, co
     await funding_at(desk, 10)
     assert market.calls["fetch_funding"] == 1
     await funding_at(desk, 17)
+    assert len(desk.reader.funding("fake", BTC)) == 3
+
+
+async def test_funding_that_hangs_delays_the_minute_by_seconds_and_is_asked_again_the_next(
+    writer: Writer, config: Config
+) -> None:
+    market = FakeMarket((BTC, ETH))
+    market.rates[BTC] = market.rates[ETH] = settlements(0, 8, 16)
+    desk = desk_on(market, writer, config)
+    await funding_at(desk, 9)
+    market.before[f"funding {ETH}"] = hang
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with skipping_idle_time():
+        report = await funding_at(desk, 16)
+    assert loop.time() - began_s < 12
+    assert report.problems == (f"{ETH}: fake funding: no useful answer within 8 s",)
+    assert len(desk.reader.funding("fake", BTC)) == 3 and len(desk.reader.funding("fake", ETH)) == 2
+    market.before.clear()
+    await funding_at(desk, 16 + 1 / 60)
+    assert len(desk.reader.funding("fake", ETH)) == 3
+
+
+async def test_funding_is_not_asked_for_while_the_exchange_answers_nobody(writer: Writer, config: Config) -> None:
+    market = FakeMarket((BTC,))
+    market.rates[BTC] = settlements(0, 8, 16)
+    desk = desk_on(market, writer, config)
+    await funding_at(desk, 9)
+    writer.set_meta("breakers:fake", Board(down_since_ms=START_MS).to_text())
+    await funding_at(desk, 17)
+    assert market.calls["fetch_funding"] == 1
+    writer.set_meta("breakers:fake", "")
+    await funding_at(desk, 17.1)
     assert len(desk.reader.funding("fake", BTC)) == 3

@@ -10,7 +10,27 @@ from typing import Any
 
 from core.schema import Instrument
 
-__all__ = ["to_instrument"]
+__all__ = ["has_ended", "to_instrument"]
+
+# What exchanges call a symbol that will not trade again (Bitget's contracts: off, spot: offline; Bybit: closed; others:
+# delisted). A symbol that is halted or maintained may come back and is not among them.
+_ENDED = frozenset({"off", "offline", "closed", "delisted"})
+
+
+def has_ended(market: Mapping[str, Any]) -> bool:
+    """Say whether the exchange lists a symbol as ended for good.
+
+    Examples
+    --------
+    >>> has_ended({"active": False, "info": {"symbolStatus": "off"}})
+    True
+    >>> has_ended({"active": False, "info": {"symbolStatus": "maintain"}})
+    False
+    """
+    told = market.get("info")
+    if market.get("active") is not False or not isinstance(told, Mapping):
+        return False
+    return any(str(told.get(name, "")).lower() in _ENDED for name in ("status", "symbolStatus", "state"))
 
 
 def to_instrument(client: Any, exchange: str, symbol: str, market: Mapping[str, Any]) -> Instrument:

@@ -1,34 +1,40 @@
-"""What stands between ccxt and the house: pacing, the exchange's clock, and its errors in our words.
+"""What stands between ccxt and the house: pacing, counting, asking again, and its errors in our words.
 
-The law: pacing and time run on the monotonic clock, so a wall clock that steps back an hour stops nothing; and a
-vendor's exception ends here, said in one line.
+The law: pacing runs on the monotonic clock, so a wall clock that steps back an hour stops nothing; and a vendor's
+exception ends here, said in one line.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
-from core.clock import HOUR_MS, monotonic_s, wall_now_ms
+from core.clock import monotonic_s, wall_now_ms
 from core.errors import CredentialsError, MarketError, MarketUnavailable, TraderError, UnknownSymbol
+from core.ports import Traffic
 
-__all__ = ["PATIENCE_S", "ExchangeClock", "Pace", "listen", "moved", "translate", "vendor_errors"]
+__all__ = ["LAST_TRIP", "PATIENCE_S", "Pace", "Tally", "listen", "moved", "translate", "vendor_errors"]
 
 PATIENCE_S = 20.0
 """Longest pause an exchange may ask for that is waited out; a longer one is reported and the cycle goes on."""
 
+LAST_TRIP: ContextVar[tuple[float, float]] = ContextVar("LAST_TRIP")
+"""Monotonic seconds at which a task's last request was sent and answered, without the wait for its turn."""
+
 _ATTEMPTS = 3
 _LONGEST_PAUSE_S = 8.0
-_ASKED_TO_WAIT = frozenset({418, 429, 503})
-_STEP_MS = 1_000
-_HOLD_MS = 5_000
-_MEASURE_AGAIN_S = 60.0
-_FIRST_AGAIN_S = 5.0
+_BANNED = 418
+_ASKED_TO_WAIT = frozenset({_BANNED, 429, 503})
+# An address that is banned asks nothing until the next cycle, where the exchange does not say how long it lasts.
+_BAN_S = 30.0
+# No header is believed that would silence the engine for longer: it asks again, and is told again.
+_LONGEST_QUIET_S = 3_600.0
 _TEXT_LENGTH = 200
 
 
@@ -54,8 +60,8 @@ class Pace:
         return max(0.0, self._quiet_until_s - monotonic_s())
 
     def be_quiet(self, seconds: float) -> None:
-        """Ask nothing for a while."""
-        self._quiet_until_s = max(self._quiet_until_s, monotonic_s() + seconds)
+        """Ask nothing for a while, at most an hour."""
+        self._quiet_until_s = max(self._quiet_until_s, monotonic_s() + min(seconds, _LONGEST_QUIET_S))
 
     async def turn(self, cost: float | None = None) -> None:
         """Wait for one's turn.
@@ -75,69 +81,29 @@ class Pace:
             await asyncio.sleep(at - now)
 
 
-class ExchangeClock:
-    """The exchange's time, carried on by the monotonic clock between two measurements.
+class Tally:
+    """Counts what is asked until somebody asks for the counts."""
 
-    Until the first measurement it is the machine's wall clock. A measurement is due at the start, every hour, and
-    when the wall clock was set or the machine slept, which shows as a difference between the two clocks.
+    def __init__(self) -> None:
+        self._counts = Traffic()
 
-    Parameters
-    ----------
-    wall_ms, ticks_s : callable
-        The machine's clocks: wall time in ms, and seconds that only go forward.
+    def add(self, seconds: float, is_answered: bool) -> None:
+        """Count a request."""
+        told, took_ms = self._counts, round(seconds * 1000)
+        self._counts = Traffic(
+            told.requests + 1,
+            told.failures + (not is_answered),
+            told.waited_ms + took_ms,
+            max(told.slowest_ms, took_ms),
+        )
 
-    Attributes
-    ----------
-    is_measured : bool
-        Whether the exchange ever told its time.
-    """
-
-    def __init__(self, wall_ms: Callable[[], int] = wall_now_ms, ticks_s: Callable[[], float] = monotonic_s) -> None:
-        self._read_wall_ms, self._read_s = wall_ms, ticks_s
-        self.is_measured = False
-        self._not_before_s = float("-inf")
-        self._last_ms = 0
-        self._anchor(wall_ms())
-
-    def now_ms(self) -> int:
-        """Return the exchange's time, UTC milliseconds; small corrections never make it go back."""
-        now = self._at_ms + round((self._read_s() - self._at_s) * 1000)
-        if 0 < self._last_ms - now < _HOLD_MS:
-            return self._last_ms
-        self._last_ms = now
-        return now
-
-    def is_due(self) -> bool:
-        """Say whether it is to be measured."""
-        elapsed = (self._read_s() - self._at_s) * 1000
-        has_stepped = abs(self._read_wall_ms() - self._wall_ms - elapsed) > _STEP_MS
-        is_wanted = not self.is_measured or elapsed > HOUR_MS or has_stepped
-        return is_wanted and self._read_s() >= self._not_before_s
-
-    def is_surprising(self, told_ms: int) -> bool:
-        """Say whether an exchange's answer is far enough from the estimate to be asked for twice."""
-        return abs(told_ms - self.now_ms()) > _STEP_MS
-
-    def set(self, told_ms: int) -> None:
-        """Take over a measurement, made now."""
-        self._anchor(told_ms)
-        self.is_measured = True
-
-    def set_to_wall(self) -> None:
-        """Take the machine's time, for an exchange that does not tell its own."""
-        self.set(self._read_wall_ms())
-
-    def put_off(self) -> None:
-        """Go on with the estimate for a while: the exchange did not say."""
-        self._not_before_s = self._read_s() + (_MEASURE_AGAIN_S if self.is_measured else _FIRST_AGAIN_S)
-
-    def _anchor(self, at_ms: int) -> None:
-        self._at_ms = at_ms
-        self._at_s = self._read_s()
-        self._wall_ms = self._read_wall_ms()
+    def take(self) -> Traffic:
+        """Return the counts, and begin anew."""
+        counts, self._counts = self._counts, Traffic()
+        return counts
 
 
-def listen(client: Any, pace: Pace, backoff_s: float) -> None:
+def listen(client: Any, pace: Pace, backoff_s: float, tally: Tally | None = None) -> None:
     """Have a ccxt client pace itself by `pace`, notice what ccxt passes over, and ask again after a passing fault.
 
     ccxt answers a page of HTML, an empty and a truncated body under status 200 with an empty list and no error, and
@@ -150,6 +116,8 @@ def listen(client: Any, pace: Pace, backoff_s: float) -> None:
     pace : Pace
     backoff_s : float
         First pause; it doubles, with jitter, and is never shorter than what the exchange asked for.
+    tally : Tally, optional
+        Counts every attempt.
     """
     import ccxt.async_support as vendor
 
@@ -160,7 +128,8 @@ def listen(client: Any, pace: Pace, backoff_s: float) -> None:
         status: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str, parsed: Any, *rest: Any
     ) -> Any:
         if status in _ASKED_TO_WAIT:
-            pace.be_quiet(_retry_after_s(headers))
+            asked_s = _retry_after_s(headers)
+            pace.be_quiet(_BAN_S if status == _BANNED and not asked_s else asked_s)
         if status < 300 and parsed is None:
             start = " ".join((body or "").split())[:40]
             raise vendor.BadResponse(f"status {status} without JSON: '{start}'")
@@ -171,6 +140,18 @@ def listen(client: Any, pace: Pace, backoff_s: float) -> None:
             return False
         return isinstance(translate(error, "", pace), MarketUnavailable)
 
+    async def timed(request: tuple[Any, ...]) -> Any:
+        began_s, is_answered = monotonic_s(), False
+        try:
+            answer = await send(*request)
+            is_answered = True
+            return answer
+        finally:  # what is cut short by a deadline counts too
+            ended_s = monotonic_s()
+            LAST_TRIP.set((began_s, ended_s))
+            if tally is not None:
+                tally.add(ended_s - began_s, is_answered)
+
     async def fetch(*request: Any) -> Any:
         asked = 0
 
@@ -179,7 +160,7 @@ def listen(client: Any, pace: Pace, backoff_s: float) -> None:
             asked += 1
             if asked > 1:  # ccxt itself waited for the turn of the first
                 await pace.turn()
-            return await send(*request)
+            return await timed(request)
 
         return await AsyncRetrying(
             stop=stop_after_attempt(_ATTEMPTS),
@@ -242,15 +223,13 @@ def translate(error: Exception, where: str, pace: Pace) -> TraderError:
     text = f"{where}: {type(error).__name__}: {' '.join(said.split())}"
     text = text if len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 3] + "..."
     refused = (vendor.ArgumentsRequired, vendor.BadRequest, vendor.NotSupported, vendor.ExchangeClosedByUser)
-    if isinstance(error, vendor.NetworkError):
-        return MarketUnavailable(text, retry_after_s=pace.quiet_s() or None)
     if isinstance(error, vendor.BadSymbol):
         return UnknownSymbol(text)
     if isinstance(error, vendor.AuthenticationError):
         return CredentialsError(text)
     if isinstance(error, refused):
         return MarketError(text)
-    return MarketUnavailable(text)
+    return MarketUnavailable(text, retry_after_s=pace.quiet_s() or None)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float:

@@ -7,29 +7,30 @@ window is, so that a hole in an answer is a hole in the market.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.adapters.markets._instrument import to_instrument
-from core.adapters.markets._vendor import ExchangeClock, Pace, listen, moved, translate, vendor_errors
-from core.clock import MINUTE_MS, floor_to, monotonic_s, timeframe_ms
-from core.errors import MarketError, MarketUnavailable, UnknownSymbol, nearest
+from core.adapters.markets._exchange_clock import ExchangeClock, Reading
+from core.adapters.markets._instrument import has_ended, to_instrument
+from core.adapters.markets._leap import leap
+from core.adapters.markets._vendor import LAST_TRIP, Pace, Tally, listen, moved, translate, vendor_errors
+from core.clock import monotonic_s, timeframe_ms, wall_now_ms
+from core.errors import CredentialsError, MarketError, MarketUnavailable, UnknownSymbol, nearest
+from core.ports import Traffic
 from core.schema import FloatArray, Instrument, perpetual
 
 __all__ = ["CcxtMarket"]
 
-_TIMEOUT_MS = 8_000
 _LISTING_LOOKS = 3
-_TIME_ROUNDS = 2
 _SHARED_FAILURE_S = 5.0
-_LEAPS = 8
-_COARSE = (("1d", 90), ("1h", 200))
 _DEFAULT_PAGE = 200
 # Funding histories that come newest first, page by page, and take no `since`: rows a page.
 _FUNDING_PAGES = {"bitget": 100}
 _MOST_FUNDING_PAGES = 60
+_FUNDING_PAGES_AT_ONCE = 6
 
 
 class CcxtMarket:
@@ -45,6 +46,8 @@ class CcxtMarket:
         Scheme, host and port of a server that stands in for the exchange.
     backoff_s : float
         First pause after a passing fault of a request; it doubles, with jitter.
+    timeout_s : float
+        For one request, from the first byte sent to the last one received.
 
     Raises
     ------
@@ -56,7 +59,12 @@ class CcxtMarket:
     live = True
 
     def __init__(
-        self, exchange_id: str, rate_limit_ms: int, base_url: str | None = None, backoff_s: float = 0.5
+        self,
+        exchange_id: str,
+        rate_limit_ms: int,
+        base_url: str | None = None,
+        backoff_s: float = 0.5,
+        timeout_s: float = 8.0,
     ) -> None:
         import ccxt.async_support as vendor
 
@@ -65,12 +73,14 @@ class CcxtMarket:
         self.exchange = exchange_id
         self._rate_limit_ms = rate_limit_ms
         self._base_url = base_url
-        self._backoff_s = backoff_s
+        self._backoff_s, self._timeout_s = backoff_s, timeout_s
         self._clock = ExchangeClock()
         self._vendor_client: Any = None
         self._pace = Pace(rate_limit_ms / 1000)
         self._loading = asyncio.Lock()
         self._load_failed: tuple[float, MarketUnavailable | None] = (0.0, None)
+        self._looked_s = float("-inf")
+        self._tally = Tally()
         self._telling = asyncio.Lock()
 
     def now_ms(self) -> int:
@@ -82,8 +92,13 @@ class CcxtMarket:
         await self._tell_time()
         return self.now_ms()
 
+    async def measure_clock(self) -> int:
+        """Measure the exchange's clock now; return how far ahead of the machine's it is, milliseconds."""
+        await self._tell_time(is_wanted=True)
+        return self.now_ms() - wall_now_ms()
+
     async def load_markets(self) -> dict[str, Instrument]:
-        """Return every symbol the exchange lists, and measure its clock.
+        """Return every symbol the exchange lists and has not ended, and measure its clock.
 
         Raises
         ------
@@ -94,7 +109,11 @@ class CcxtMarket:
         async with self._loading:
             markets = await self._load()
         client = self._client()
-        return {symbol: to_instrument(client, self.exchange, symbol, market) for symbol, market in markets.items()}
+        return {
+            symbol: to_instrument(client, self.exchange, symbol, market)
+            for symbol, market in markets.items()
+            if not has_ended(market)
+        }
 
     async def fetch_ohlcv(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> npt.NDArray[np.float64]:
         """Return the first candles at or after `since_ms`, at most `limit`, oldest first, the forming one among them.
@@ -108,8 +127,7 @@ class CcxtMarket:
         """
         await self._tell_time()
         if not self._clock.is_measured:
-            # Which candles are closed would be a guess.
-            raise MarketUnavailable(f"{self.exchange} time: it could not be read")
+            raise MarketUnavailable(f"{self.exchange} time: it could not be read")  # what is closed would be a guess
         await self._find_listed(symbol)
         step = timeframe_ms(timeframe)
         page = min(limit, self._page(symbol))
@@ -122,7 +140,8 @@ class CcxtMarket:
             head = head[(head[:, 0] >= since_ms) & (head[:, 0] < rows[0, 0])]
             rows = np.concatenate((head, rows))[:page]
         if not len(rows) and since_ms + page * step <= self.now_ms():
-            rows = await self._leap(symbol, timeframe, since_ms, page)
+            known = self._client().timeframes or {}
+            rows = await leap(partial(self._candles, symbol), known, timeframe, since_ms, page, self.now_ms)
         return rows
 
     async def fetch_funding(self, symbol: str, since_ms: int, limit: int) -> npt.NDArray[np.float64] | None:
@@ -150,6 +169,10 @@ class CcxtMarket:
         wanted = sorted((ts, rate) for ts, rate in settled.items() if ts >= since_ms)
         return np.array(wanted[:limit], dtype=np.float64).reshape(-1, 2)
 
+    def traffic(self) -> Traffic:
+        """Return what was asked since the last call."""
+        return self._tally.take()
+
     async def close(self) -> None:
         """Release connections."""
         if self._vendor_client is not None:
@@ -160,15 +183,14 @@ class CcxtMarket:
         if self._vendor_client is None:
             import ccxt.async_support as vendor
 
-            client = getattr(vendor, self.exchange)({"timeout": _TIMEOUT_MS})
-            # Currencies are of no use here, and one request fewer is one fault fewer.
-            client.has["fetchCurrencies"] = False
+            client = getattr(vendor, self.exchange)({"timeout": round(self._timeout_s * 1000)})
+            client.has["fetchCurrencies"] = False  # of no use here, and one request fewer is one fault fewer
             # Some clients cut windows at the machine's time; the exchange's is what counts.
             client.milliseconds = self.now_ms
             if self._base_url:
                 client.urls["api"] = moved(client.urls["api"], self._base_url.rstrip("/"))
             self._pace = Pace(max(self._rate_limit_ms, client.rateLimit) / 1000)
-            listen(client, self._pace, self._backoff_s)
+            listen(client, self._pace, self._backoff_s, self._tally)
             self._vendor_client = client
         return self._vendor_client
 
@@ -190,21 +212,25 @@ class CcxtMarket:
         return markets
 
     async def _find_listed(self, symbol: str) -> None:
-        """Make sure a symbol is listed; only a list that lacks it several times is believed."""
+        """Make sure a symbol is listed; only a list that lacks it several times is believed, and then for a while."""
+        client = self._client()
+        if client.markets and symbol in client.markets:
+            return  # without waiting for whoever reads the list because of another symbol
         async with self._loading:
-            client = self._client()
             if client.markets and symbol in client.markets:
                 return
             failed_s, failure = self._load_failed
             if failure is not None and monotonic_s() - failed_s < _SHARED_FAILURE_S:
                 raise failure  # those who waited for the same list share its failure
-            markets: dict[str, Any] = {}
-            for look in range(_LISTING_LOOKS):
-                if look:
-                    await asyncio.sleep(self._backoff_s)
-                markets = await self._load()
-                if symbol in markets:
-                    return
+            markets: dict[str, Any] = client.markets or {}
+            if monotonic_s() - self._looked_s >= _SHARED_FAILURE_S:  # and what was just looked for several times
+                for look in range(_LISTING_LOOKS):
+                    if look:
+                        await asyncio.sleep(self._backoff_s)
+                    markets = await self._load()
+                    if symbol in markets:
+                        return
+                self._looked_s = monotonic_s()
         raise UnknownSymbol(f"{self.exchange}: symbol '{symbol}' is not traded there; {nearest(symbol, markets)}")
 
     async def _candles(self, symbol: str, timeframe: str, since_ms: int, limit: int) -> FloatArray:
@@ -217,72 +243,42 @@ class CcxtMarket:
             raise MarketUnavailable(f"{self.exchange} {symbol} {timeframe}: candles that are no numbers") from error
         return rows if rows.shape[1] >= 6 else np.empty((0, 6))
 
-    async def _leap(self, symbol: str, timeframe: str, since_ms: int, page: int) -> FloatArray:
-        """Cross a stretch without candles that is longer than a page, by days and hours."""
-        at = since_ms
-        for _ in range(_LEAPS):
-            for coarse, limit in _COARSE:
-                found = await self._first_bucket(symbol, coarse, at, limit)
-                if found is None:
-                    return np.empty((0, 6))
-                at = found
-            rows = await self._candles(symbol, timeframe, at, page)
-            if len(rows):
-                return rows
-            at += page * timeframe_ms(timeframe)
-        return np.empty((0, 6))
-
-    async def _first_bucket(self, symbol: str, coarse: str, at_ms: int, limit: int) -> int | None:
-        """The first moment from `at_ms` on that a candle of a coarse timeframe covers; None up to now."""
-        step = timeframe_ms(coarse)
-        if coarse not in (self._client().timeframes or {}):
-            return at_ms
-        since = floor_to(at_ms, step)
-        while since < self.now_ms():
-            rows = await self._candles(symbol, coarse, since, limit)
-            rows = rows[rows[:, 0] >= since]
-            if len(rows):
-                return max(at_ms, int(rows[0, 0]))
-            since += limit * step
-        return None
-
     async def _funding_pages(self, symbol: str, since_ms: int, page: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for number in range(1, _MOST_FUNDING_PAGES + 1):
-            rows = await self._ask(
-                symbol, "fetch_funding_rate_history", symbol, None, page, {"pageNo": number, "pageSize": page}
+        async def read(number: int) -> list[dict[str, Any]]:
+            which = {"pageNo": number, "pageSize": page}
+            rows: list[dict[str, Any]] = await self._ask(
+                symbol, "fetch_funding_rate_history", symbol, None, page, which
             )
-            found.extend(rows)
-            if len(rows) < page or min(int(row["timestamp"]) for row in rows) <= since_ms:
+            return rows
+
+        found: list[dict[str, Any]] = []
+        first, together = 1, 1  # the newest page mostly does; a long history is read several pages at a time
+        while first <= _MOST_FUNDING_PAGES:
+            pages = await asyncio.gather(*(read(number) for number in range(first, first + together)))
+            found.extend(row for rows in pages for row in rows)
+            if len(pages[-1]) < page or min(int(row["timestamp"]) for row in pages[-1]) <= since_ms:
                 break
+            first, together = first + together, _FUNDING_PAGES_AT_ONCE
         return found
 
     async def _tell_time(self, is_wanted: bool = False) -> None:
-        """Measure the exchange's clock when that is due; what is far from the estimate must be said twice."""
+        """Measure the exchange's clock when that is due."""
         if not (is_wanted or self._clock.is_due()):
             return
         async with self._telling:
             if not (is_wanted or self._clock.is_due()):
                 return  # measured while this one waited
-            if not self._client().has.get("fetchTime"):
+            if self._client().has.get("fetchTime"):
+                await self._clock.measure(self._time_said)
+            else:
                 self._clock.set_to_wall()
-                return
-            for _ in range(_TIME_ROUNDS):
-                told = await self._time_said()
-                if told is not None:
-                    self._clock.set(told)
-                    return
-            self._clock.put_off()
 
-    async def _time_said(self) -> int | None:
+    async def _time_said(self) -> Reading | None:
         try:
             told = await self._ask("time", "fetch_time")
-            if told and self._clock.is_surprising(int(told)):
-                before, told = int(told), await self._ask("time", "fetch_time")
-                return int(told) if told and abs(int(told) - before) < MINUTE_MS else None
-        except MarketUnavailable:
-            return None
-        return int(told) if told else None
+        except (MarketError, CredentialsError):
+            return None  # the next request for candles says it too
+        return Reading(int(told), *LAST_TRIP.get()) if told else None
 
     def _page(self, symbol: str) -> int:
         found = self._client().feature_value(symbol, "fetchOHLCV", "limit")

@@ -11,10 +11,12 @@ from typing import Any
 import ccxt.async_support as vendor
 import pytest
 
+from core.adapters.markets._exchange_clock import ExchangeClock, Reading
 from core.adapters.markets._instrument import to_instrument
-from core.adapters.markets._vendor import PATIENCE_S, ExchangeClock, Pace, listen, moved, translate
+from core.adapters.markets._vendor import PATIENCE_S, Pace, Tally, listen, moved, translate
 from core.clock import HOUR_MS, monotonic_s
 from core.errors import CredentialsError, MarketError, MarketUnavailable, UnknownSymbol
+from tests.idle import skipping_idle_time
 
 
 class Machine:
@@ -64,11 +66,13 @@ def test_a_small_correction_never_lets_time_go_back_and_a_large_one_is_taken() -
     assert clock.now_ms() == before - HOUR_MS
 
 
-def test_it_is_measured_every_hour_and_not_again_within_a_minute_of_a_failure() -> None:
+def test_it_is_measured_every_ten_minutes_and_not_again_within_a_minute_of_a_failure() -> None:
     machine = Machine()
     clock = machine.clock()
     clock.set(machine.wall)
-    machine.run(3_601)
+    machine.run(599)
+    assert not clock.is_due()
+    machine.run(2)
     assert clock.is_due()
     clock.put_off()
     assert not clock.is_due()
@@ -76,10 +80,137 @@ def test_it_is_measured_every_hour_and_not_again_within_a_minute_of_a_failure() 
     assert clock.is_due()
 
 
-def test_what_is_more_than_a_second_off_is_surprising() -> None:
+class Teller:
+    """An exchange whose clock is some way off the machine's; each answer takes as long as the test says."""
+
+    def __init__(self, machine: Machine, off_ms: int) -> None:
+        self.machine, self.off_ms, self.asked = machine, off_ms, 0
+        self.trips: list[tuple[float, float]] = []
+        self.wrong: list[int] = []
+        self.silent = 0
+
+    async def read(self) -> Reading | None:
+        self.asked += 1
+        if self.silent:
+            self.silent -= 1
+            return None
+        there, back = self.trips.pop(0) if self.trips else (0.05, 0.05)
+        asked_s = self.machine.ticks
+        self.machine.run(there)
+        said_ms = self.machine.wall + self.off_ms + (self.wrong.pop(0) if self.wrong else 0)
+        self.machine.run(back)
+        return Reading(said_ms, asked_s, self.machine.ticks)
+
+    def error_of(self, clock: ExchangeClock) -> int:
+        return clock.now_ms() - self.machine.wall - self.off_ms
+
+
+async def test_the_time_is_that_of_the_middle_of_the_round_trip() -> None:
     machine = Machine()
-    clock = machine.clock()
-    assert clock.is_surprising(machine.wall + 1_001) and not clock.is_surprising(machine.wall - 999)
+    clock, teller = machine.clock(), Teller(machine, 300)
+    teller.trips = [(0.4, 0.4)]
+    await clock.measure(teller.read)
+    assert clock.is_measured and teller.error_of(clock) == 0 and teller.asked == 1
+
+
+async def test_what_is_far_off_must_be_said_twice() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 7 * 60_000)
+    await clock.measure(teller.read)
+    assert teller.asked == 2 and teller.error_of(clock) == 0
+
+
+async def test_one_wrong_answer_is_outvoted() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 7 * 60_000)
+    teller.wrong = [-HOUR_MS]
+    await clock.measure(teller.read)
+    assert teller.asked == 3 and teller.error_of(clock) == 0
+
+
+async def test_one_slow_answer_shifts_nothing() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 0)
+    await clock.measure(teller.read)
+    machine.run(601)
+    teller.trips = [(0.01, 4.0)]
+    assert clock.is_due()
+    await clock.measure(teller.read)
+    assert teller.error_of(clock) == 0 and not clock.is_due()
+
+
+@pytest.mark.parametrize("trip", [(4.0, 0.0), (0.0, 4.0), (1.5, 0.0), (0.0, 1.5)])
+async def test_an_answer_that_was_slow_on_one_way_only_shifts_nothing(trip: tuple[float, float]) -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 0)
+    await clock.measure(teller.read)
+    for off_ms in (20, -20):
+        machine.run(601)
+        teller.trips, teller.off_ms = [trip], off_ms
+        await clock.measure(teller.read)
+        assert abs(teller.error_of(clock)) <= 20 and teller.asked < 4
+
+
+async def test_a_first_answer_that_was_slow_is_bettered_by_the_next() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 0)
+    teller.trips = [(0.0, 1.8)]
+    await clock.measure(teller.read)
+    assert abs(teller.error_of(clock)) == 900
+    machine.run(601)
+    await clock.measure(teller.read)
+    assert teller.error_of(clock) == 0
+
+
+async def test_an_exchange_s_clock_that_steps_is_followed() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 0)
+    await clock.measure(teller.read)
+    for off_ms in (180_000, -180_000):
+        machine.run(601)
+        teller.off_ms = off_ms
+        assert clock.is_due()
+        await clock.measure(teller.read)
+        assert teller.error_of(clock) == 0
+
+
+async def test_answers_that_contradict_each_other_leave_the_estimate_alone() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 0)
+    await clock.measure(teller.read)
+    machine.run(601)
+    teller.wrong = [HOUR_MS, -HOUR_MS, 3 * HOUR_MS, -5 * HOUR_MS]
+    await clock.measure(teller.read)
+    assert teller.error_of(clock) == 0 and not clock.is_due()
+    machine.run(61)
+    assert clock.is_due()
+
+
+async def test_an_exchange_that_does_not_say_is_asked_again_soon() -> None:
+    machine = Machine()
+    clock, teller = machine.clock(), Teller(machine, 500)
+    teller.silent = 4
+    await clock.measure(teller.read)
+    assert not clock.is_measured and not clock.is_due()
+    machine.run(6)
+    assert clock.is_due()
+    await clock.measure(teller.read)
+    assert clock.is_measured and teller.error_of(clock) == 0
+
+
+async def test_an_answer_that_never_comes_stops_nothing() -> None:
+    clock = ExchangeClock()
+    clock.set(clock.now_ms())
+
+    async def read() -> Reading | None:
+        await asyncio.sleep(3_600)
+        return None
+
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with skipping_idle_time():
+        await clock.measure(read)
+    assert loop.time() - began_s < 30 and not clock.is_due()
 
 
 async def test_requests_are_paced_by_their_weight_first_come_first_served() -> None:
@@ -178,6 +309,52 @@ async def test_retry_after_is_honoured_in_seconds_and_as_a_date(as_date: bool) -
     began = monotonic_s()
     assert await client.fetch("u") == {"ok": 1}
     assert monotonic_s() - began >= 0.29
+
+
+async def test_a_ban_without_a_word_on_its_length_is_left_alone_until_the_next_cycle() -> None:
+    client = FakeClient((418, {}, {}), (200, {}, {"ok": 1}))
+    pace = Pace(0.0)
+    listen(client, pace, 0.001)
+    with pytest.raises(vendor.ExchangeNotAvailable):
+        await client.fetch("u")
+    assert len(client.answers) == 1
+    assert PATIENCE_S < pace.quiet_s() <= 30
+
+
+@pytest.mark.parametrize("text", ["1e12", "inf", "Fri, 31 Dec 2999 23:59:59 GMT"])
+async def test_no_header_silences_the_engine_for_more_than_an_hour(text: str) -> None:
+    client = FakeClient((429, {"Retry-After": text}, {}))
+    pace = Pace(0.0)
+    listen(client, pace, 0.001)
+    with pytest.raises(vendor.ExchangeNotAvailable):
+        await client.fetch("u")
+    assert 3_500 < pace.quiet_s() <= 3_600
+
+
+async def test_every_attempt_is_counted_with_the_time_it_took() -> None:
+    client, tally = FakeClient((503, {}, None), (200, {}, {"ok": 1}), (200, {}, {"ok": 1})), Tally()
+    listen(client, Pace(0.0), 0.001, tally)
+    await client.fetch("u")
+    await client.fetch("u")
+    counts = tally.take()
+    assert (counts.requests, counts.failures) == (3, 1)
+    assert 0 <= counts.slowest_ms <= counts.waited_ms + 1 < 1_000
+    assert tally.take().requests == 0
+
+
+async def test_a_request_cut_short_by_a_deadline_counts_as_failed() -> None:
+    client, tally = FakeClient(), Tally()
+
+    async def hang(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    client.fetch = hang  # type: ignore[method-assign]
+    listen(client, Pace(0.0), 0.001, tally)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.fetch("u")
+    counts = tally.take()
+    assert (counts.requests, counts.failures) == (1, 1) and counts.slowest_ms >= 40
 
 
 async def test_a_pause_longer_than_patience_is_not_waited_for() -> None:
