@@ -12,20 +12,47 @@ import sys
 from core.cli._open import chosen, desk_of, source_of
 from core.cli._told import ended
 from core.config import config_hash, config_to_yaml, redacted
-from core.errors import UsageError
+from core.errors import StoreError, UsageError
 from core.jobs import maintain as maintain_job
+from core.jobs._desk import Desk
+from core.store.looks import unsound
 
 __all__ = ["config", "maintain", "symbols"]
 
 
 def maintain(arguments: argparse.Namespace) -> int:
-    """Checkpoint the write-ahead log and give free pages back."""
+    """Do the daily upkeep now, or the parts that are named, and say what it did."""
+    chosen_parts = [name for name in ("retention", "vacuum", "backup") if getattr(arguments, name)]
+    if not chosen_parts and not arguments.check:
+        chosen_parts = [name for name in maintain_job.PARTS if name != "backup"]
+    elif chosen_parts and "db_checkpoint" not in chosen_parts:  # what they did is in the log so far
+        chosen_parts = [name for name in maintain_job.PARTS if name in (*chosen_parts, "db_checkpoint")]
 
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
-            return ended(await maintain_job.run(desk, desk.market.now_ms()))
+            before = _sizes(desk)
+            report = await maintain_job.run_parts(desk, desk.market.now_ms(), chosen_parts)
+            code = ended(report)
+            if report.text:
+                print(report.text)
+            print(f"before: {before}\nafter:  {_sizes(desk)}")
+            return code or (_checked(desk) if arguments.check else 0)
 
     return asyncio.run(work())
+
+
+def _sizes(desk: Desk) -> str:
+    size, log = desk.writer.path.stat().st_size, desk.writer.log_bytes()
+    return f"file {size / 1e6:,.1f} MB, write-ahead log {log / 1e6:,.1f} MB"
+
+
+def _checked(desk: Desk) -> int:
+    """Say whether the file is sound."""
+    faults = unsound(desk.writer.path, deep=True)
+    if faults:
+        raise StoreError(f"database {desk.writer.path}: damaged ({'; '.join(faults)}); restore a back-up")
+    print("check: sound, every index agrees with its table")
+    return 0
 
 
 def config(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ __all__ = [
     "DRIFT",
     "FUNDING",
     "GAPS",
+    "GAP_COUNTS",
     "JOB_RUNS",
     "LEDGER_ROWS",
     "MODELS",
@@ -38,6 +39,7 @@ SERIES: FrameSpec = {
     "last_ms": "int64",
 }
 FUNDING: FrameSpec = {"ts_ms": "int64", "rate": "float64"}
+GAP_COUNTS: FrameSpec = {"exchange": "str", "symbol": "str", "timeframe": "str", "state": "str", "n": "int64"}
 GAPS: FrameSpec = {
     "ts_ms": "int64",
     "state": "str",

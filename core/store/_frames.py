@@ -81,6 +81,8 @@ def insert_columns(
 
 @functools.lru_cache(maxsize=64)
 def _insert_statement(table: str, names: tuple[str, ...], rows: int, then: str) -> str:
+    if not all(map(str.isidentifier, (table, *names))):
+        raise ValueError("the name of a table or column is none")
     # Without blanks: apsw keeps prepared only statements of less than 16 KB.
     places = ",".join(["(" + ",".join("?" * len(names)) + ")"] * rows)
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES {places} {then}"  # noqa: S608  declared names, bound values

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.schema import DECISIONS, SIGNALS, TRADE_EVENTS, TRADES, FloatArray, FrameSpec, Instrument
-from core.store._columns import FUNDING, GAPS, JOB_RUNS, OUTBOX, QUARANTINE, REVISIONS, SERIES, SYMBOLS_OFF
+from core.store._columns import FUNDING, GAP_COUNTS, GAPS, JOB_RUNS, OUTBOX, QUARANTINE, REVISIONS, SERIES, SYMBOLS_OFF
 from core.store._frames import IN_LIST, fetch, fetch_value, listed, rows_to_frame, select, where
 from core.store._read_candles import SeriesKey, series_id
 
@@ -23,6 +23,7 @@ __all__ = [
     "events",
     "exit_policies",
     "funding",
+    "gap_counts",
     "gaps",
     "instruments",
     "job_runs",
@@ -86,6 +87,15 @@ def gaps(connection: apsw.Connection, key: SeriesKey, state: str | None = None) 
     )
     source = "gaps g JOIN series s ON s.id = g.series_id" + clause + " ORDER BY g.ts_ms"
     return _frame(connection, GAPS, select(GAPS, source, "g."), values)
+
+
+def gap_counts(connection: apsw.Connection) -> pd.DataFrame:
+    """Return how many minutes each series misses, by state."""
+    statement = (
+        "SELECT s.exchange, s.symbol, s.timeframe, g.state, count(*) FROM gaps g JOIN series s ON s.id = g.series_id"
+        " GROUP BY s.id, g.state ORDER BY s.exchange, s.symbol, s.timeframe, g.state"
+    )
+    return rows_to_frame(fetch(connection, statement, ()), GAP_COUNTS)
 
 
 def funding(

@@ -102,7 +102,8 @@ def _counted_series(connection: apsw.Connection) -> pd.DataFrame:
 
 
 def _rows_by_table(connection: apsw.Connection, candles: int) -> dict[str, int]:
-    names = fetch(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    ours = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    names = fetch(connection, ours)
     rows = {}
     for (name,) in names:
         known = candles if name == "candle" else fetch_value(connection, select({"count(*)": "int64"}, str(name)))

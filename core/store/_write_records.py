@@ -35,8 +35,8 @@ __all__ = [
     "set_taken",
 ]
 
-_RUNS_KEPT = 1_000
-_RUNS_BETWEEN_TRIMS = 50
+_RUNS_KEPT = 25_000  # of each job: more than a fortnight of minutes
+_RUNS_BETWEEN_TRIMS = 53  # a prime: jobs that take turns would else never be the one that is looked at
 _OUTBOX_DEFAULTS: Mapping[str, Any] = {"signal_id": 0, "exit_policy": ""}
 
 _NEW_SIGNALS: FrameSpec = {name: dtype for name, dtype in SIGNALS.items() if name != "id"}
@@ -158,16 +158,16 @@ def mark_outbox(
 def put_job_run(
     connection: apsw.Connection, job: str, started_ms: int, finished_ms: int, status: str, detail: str
 ) -> None:
-    """Record a run of a job, and now and then forget all but its newest."""
+    """Record a run of a job, and now and then forget all but its newest; age is looked after daily."""
     connection.execute(
         "INSERT INTO job_runs (job, started_ms, finished_ms, status, detail) VALUES (?, ?, ?, ?, ?)",
         (job, started_ms, finished_ms, status, detail),
     )
     if connection.last_insert_rowid() % _RUNS_BETWEEN_TRIMS == 0:
         connection.execute(
-            "DELETE FROM job_runs WHERE id IN (SELECT id FROM ("
-            "SELECT id, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS place FROM job_runs) WHERE place > ?)",
-            (_RUNS_KEPT,),
+            "DELETE FROM job_runs WHERE job = ?1 AND id <="
+            " (SELECT id FROM job_runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            (job, _RUNS_KEPT),
         )
 
 

@@ -6,7 +6,9 @@ The law: apsw is the only SQLite in the process. A process has one writing conne
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -157,9 +159,26 @@ def schema_version(connection: apsw.Connection, path: Path, known: int) -> int:
     return found
 
 
-def read_only(path: Path) -> apsw.Connection:
-    """Open an existing file in a way that cannot change it."""
-    return Connection(f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+def read_only(path: Path, *, at_rest: bool = False) -> apsw.Connection:
+    """Open an existing file in a way that cannot change it; `at_rest`, without a lock: nobody else may have it open."""
+    asked = "mode=ro&immutable=1" if at_rest else "mode=ro"
+    connection = Connection(
+        f"{path.absolute().as_uri()}?{asked}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    )
+    _distrust(connection)
+    return connection
+
+
+def _distrust(connection: apsw.Connection) -> None:
+    """Let nothing that stands in the file itself (a view, a trigger) run what reaches outside, or change its schema."""
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+
+
+def _make_private(path: Path) -> None:
+    """Create the file where there is none, for nobody but its owner; its log and index take its rights from it."""
+    with contextlib.suppress(OSError):  # what cannot be created is refused by SQLite, in its words
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def wait_for_lock(tries: int) -> bool:
@@ -196,12 +215,15 @@ def open_writer(path: Path, known_version: int) -> apsw.Connection:
     """
     refuse_folder(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise DiskError(f"database {path}: its folder cannot be created ({error.strerror})") from error
+    _make_private(path)
     with translated(path):
         connection = Connection(str(path))
         try:
+            _distrust(connection)
             connection.set_busy_handler(wait_for_lock)
             schema_version(connection, path, known_version)  # before anything is changed in another's file
             _prepare_writer(connection)

@@ -15,15 +15,18 @@ from core.store import _read_candles as candle_questions
 from core.store import _read_records as questions
 from core.store._frames import fetch
 from core.store._read_account import account_rows
+from core.store._read_changes import ChangesReader, Mark
 from core.store._read_learning import LearningReader
 from core.store._read_models import ModelReader
+from core.store._read_people import PeopleReader
+from core.store._read_results import crossed
 from core.store._read_series import Marks, SeriesReader
 from core.store._summary import Summary, summarise
 
-__all__ = ["Marks", "Reader", "Summary"]
+__all__ = ["Mark", "Marks", "Reader", "Summary"]
 
 
-class Reader(SeriesReader, LearningReader, ModelReader):
+class Reader(SeriesReader, LearningReader, ModelReader, PeopleReader, ChangesReader):
     """Ask the database, never change it.
 
     Parameters
@@ -90,6 +93,11 @@ class Reader(SeriesReader, LearningReader, ModelReader):
         next_try_ms."""
         with self._connection() as connection:
             return questions.gaps(connection, (exchange, symbol, timeframe), state)
+
+    def gap_counts(self) -> pd.DataFrame:
+        """Return how many minutes each series misses: exchange, symbol, timeframe, state, n."""
+        with self._connection() as connection:
+            return questions.gap_counts(connection)
 
     def signals(
         self,
@@ -192,6 +200,12 @@ class Reader(SeriesReader, LearningReader, ModelReader):
         """Return events of trades, columns `schema.TRADE_EVENTS`, by signal, exit policy and sequence."""
         with self._connection() as connection:
             return questions.events(connection, signal_id, exit_policy)
+
+    def crossed(self, exchange: str, plan_hash: str, exit_policy: str) -> pd.DataFrame:
+        """Return of each trade that took liquidity: signal_id, entered (1 where the entry did), left (the sum of
+        fraction times price over the exits that did)."""
+        with self._connection() as connection:
+            return crossed(connection, exchange, plan_hash, exit_policy)
 
     def exit_policies(self) -> dict[str, tuple[str, str]]:
         """Return (name, parameters as JSON) by exit policy, the first recorded first."""

@@ -7,26 +7,25 @@ own, several when there are more than `MAX_TRANSACTION_ROWS`. One writer a proce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from core.schema import FloatArray, Instrument
-from core.store import _maintain as upkeep
 from core.store import _write_market as market_writes
 from core.store import _write_records as writes
 from core.store._maintain import CheckpointReport
 from core.store._write_candles import PutReport
 from core.store._write_learning import LearningWriter
 from core.store._write_models import ModelWriter
+from core.store._write_people import PeopleWriter
 from core.store._write_series import SeriesWriter
-from core.store.connection import translated
+from core.store._write_upkeep import UpkeepWriter
 
 __all__ = ["CheckpointReport", "PutReport", "Writer"]
 
 
-class Writer(SeriesWriter, LearningWriter, ModelWriter):
+class Writer(SeriesWriter, LearningWriter, ModelWriter, PeopleWriter, UpkeepWriter):
     """Open the database for writing, bring it to the newest schema, and change it.
 
     Parameters
@@ -44,6 +43,7 @@ class Writer(SeriesWriter, LearningWriter, ModelWriter):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with Writer(Path(folder) / "ohlcv.db") as writer, writer.transaction():
     ...         writer.set_frontier("bitget", "BTC/USDT:USDT", "1m", 60_000)
@@ -149,7 +149,7 @@ class Writer(SeriesWriter, LearningWriter, ModelWriter):
             writes.mark_outbox(self._connection, id, state, now_ms, remote_id, error, next_try_ms)
 
     def put_job_run(self, job: str, started_ms: int, finished_ms: int, status: str, detail: str) -> None:
-        """Record a run of a job; the newest 1 000 of each are kept."""
+        """Record a run of a job; the newest 25 000 of each are kept."""
         with self.transaction():
             writes.put_job_run(self._connection, job, started_ms, finished_ms, status, detail)
 
@@ -167,18 +167,3 @@ class Writer(SeriesWriter, LearningWriter, ModelWriter):
         """Switch a symbol on again."""
         with self.transaction():
             market_writes.clear_symbol_off(self._connection, exchange, symbol)
-
-    def checkpoint(self) -> CheckpointReport:
-        """Move the write-ahead log into the file and empty it, without waiting for anybody."""
-        with translated(self.path):
-            return upkeep.checkpoint(self._connection)
-
-    def incremental_vacuum(self, pages: int = 4_096) -> int:
-        """Give up to `pages` unused pages (of 8 KB) back to the file system; return how many were."""
-        with translated(self.path):
-            return upkeep.incremental_vacuum(self._connection, pages)
-
-    def back_up(self, target: Path) -> None:
-        """Write a whole, consistent copy of the database to `target`, replacing an older copy."""
-        with translated(target):
-            upkeep.back_up(self._connection, target)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.cli import INTERRUPTED, USAGE, _parser
-from core.errors import TraderError
+from core.errors import WATCHDOG_EXIT, TraderError
 from tests.docs.pages import PAGES, ROOT, blocks_of, codes_in, table_after, tables_of, text_of
 
 README = text_of("README.md")
@@ -160,6 +160,6 @@ def test_every_exit_code_is_described() -> None:
     def below(error: type[TraderError]) -> list[type[TraderError]]:
         return [error, *(deeper for child in error.__subclasses__() for deeper in below(child))]
 
-    codes = {0, INTERRUPTED, USAGE, *(error.exit_code for error in below(TraderError))}
+    codes = {0, INTERRUPTED, USAGE, WATCHDOG_EXIT, *(error.exit_code for error in below(TraderError))}
     told = [int(row[0]) for row in table_after(text_of("docs/architecture.md"), "## Exit codes")]
     assert told == sorted(codes)

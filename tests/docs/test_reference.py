@@ -20,7 +20,8 @@ from core.execution.rules import ExecutionRules
 from core.gate import DISABLED, NO_MODEL, PASSED
 from core.ingest.clean import clean
 from core.jobs import alert
-from core.jobs._announce import EVENT, NEW_SIGNAL, NOTE
+from core.jobs._announce import ANSWER, EVENT, NEW_SIGNAL, NOTE
+from core.jobs._commands import COMMANDS
 from core.pipeline import BELOW_MINIMUM
 from core.plugins import build, parameters, shelf
 from core.results.equity import account_curve
@@ -115,7 +116,7 @@ def test_every_variant_of_a_stress_is_described_and_known() -> None:
 
 
 def test_every_kind_and_state_of_an_alert_is_described() -> None:
-    assert set(first_codes(table_after(ALERTS, "## What is sent"))) == {NEW_SIGNAL, EVENT, NOTE}
+    assert set(first_codes(table_after(ALERTS, "## What is sent"))) == {NEW_SIGNAL, EVENT, NOTE, ANSWER}
     states = {alert.QUEUED, alert.SENT, alert.FAILED, alert.SKIPPED}
     assert set(first_codes(table_after(ALERTS, "## Duplicates and losses"))) == states
 
@@ -123,6 +124,11 @@ def test_every_kind_and_state_of_an_alert_is_described() -> None:
 def test_the_sizes_of_digests_on_the_page_are_those_of_the_code() -> None:
     assert f"more than {alert.DIGEST_OVER} new signals" in ALERTS
     assert f"at most {alert.DIGEST_SIZE} signals" in ALERTS
+
+
+def test_every_command_of_the_bot_is_described_with_its_arguments() -> None:
+    told = {code for row in table_after(ALERTS, "## Talking to the bot") for code in codes_in(row[0])}
+    assert told == {command.usage for command in COMMANDS.values()}
 
 
 # -- market data
@@ -209,21 +215,6 @@ def test_every_configuration_key_named_on_a_page_exists() -> None:
             if is_key and not is_column and not known_key(name):
                 unknown.append(f"{page.name}: {code}")
     assert unknown == []
-
-
-def test_keys_said_to_have_no_effect_yet_are_read_by_nothing_but_the_configuration() -> None:
-    sources = "\n".join(
-        path.read_text(encoding="utf-8")
-        for path in sorted((ROOT / "core").rglob("*.py"))
-        if "config" not in path.relative_to(ROOT / "core").parts
-    )
-    rows = table_after(CONFIGURATION, "## Keys without effect in this version")
-    for row in rows:
-        for key in codes_in(row[0]):
-            assert known_key(key), key
-            name = key.rpartition(".")[2]
-            read = rf"\.{name}\b" if key.count(".") else rf"config\.{name}\."
-            assert not re.search(read, sources), key
 
 
 def test_the_variables_of_the_example_environment_are_known() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import numpy as np
 import pandas as pd
+import pytest
 
 from core.schema import Instrument
 from core.store.migrations import SCHEMA_VERSION
@@ -128,13 +129,16 @@ def test_runs_of_jobs_come_newest_first(writer: Writer, reader: Reader) -> None:
     assert reader.job_runs("sync", limit=1)["detail"].tolist() == ["run 2"]
 
 
-def test_only_the_newest_thousand_runs_of_each_job_are_kept(writer: Writer, reader: Reader) -> None:
+def test_only_the_newest_runs_of_each_job_are_kept(
+    writer: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.store._write_records._RUNS_KEPT", 1_000)
     writer.put_job_run("train", 0, 1, "ok", "")
     with writer.transaction():
-        for i in range(1_149):
+        for i in range(53 * 22 - 1):  # whether there are too many is looked at each 53rd time
             writer.put_job_run("sync", i, i, "ok", "")
     runs = reader.job_runs("sync", limit=5_000)
-    assert (len(runs), runs["started_ms"].min()) == (1_000, 149)
+    assert (len(runs), runs["started_ms"].min()) == (1_000, 165)
     assert len(reader.job_runs("train")) == 1
 
 

@@ -1,0 +1,61 @@
+"""Commands about copies of the database: backup, restore.
+
+The law: a back-up never stops the engine; a restore waits for nobody and is refused while one runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core import app
+from core.cli._lock import only_one
+from core.cli._open import database, source_of
+from core.cli._told import ended
+from core.clock import format_ms, wall_now_ms
+from core.config import Config
+from core.errors import UsageError
+from core.jobs.backup import backup_to
+from core.store.backups import listed
+from core.store.reader import Reader
+from core.store.restore import restore as put_back
+
+__all__ = ["backup", "restore"]
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Make a back-up now, or list those that are there."""
+    config = source_of(arguments).current
+    folder = Path(arguments.to) if arguments.to else config.app.backup_dir
+    if arguments.list:
+        return _list(config, folder)
+    report = backup_to(config, database(config), folder, _now_ms(config))
+    code = ended(report)
+    print(report.text)
+    return code
+
+
+def _list(config: Config, folder: Path) -> int:
+    there = listed(folder, database(config))
+    for one in there:
+        models = "with models" if one.archive.is_file() else "without models"
+        print(f"{one.path}  {format_ms(one.taken_ms, config.app.timezone)}  {one.bytes / 1e6:,.1f} MB  {models}")
+    print(f"{len(there)} in {folder}" + ("; put one back: trader restore FILE" if there else ""))
+    return 0
+
+
+def _now_ms(config: Config) -> int:
+    path = database(config)
+    return app.offline_market(config, "", Reader(path) if path.exists() else None).now_ms()
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Put a back-up in the place of the database; the one before is kept."""
+    config = source_of(arguments).current
+    path, source = database(config), Path(arguments.file)
+    if source.suffix == ".zip":
+        raise UsageError(f"restore {source}: name the database beside it, {source.with_suffix(path.suffix)}")
+    with only_one(path):
+        done = put_back(source, path, Path(config.models.meta.model_path), wall_now_ms(), force=arguments.force)
+    print(done)
+    return 0
