@@ -7,19 +7,19 @@ mode it runs in.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from core.app.markets import offline_market, open_market, recorded_as
 from core.app.parts import build_costs, build_exit_policy, build_features, build_rules, build_setups
-from core.config import Config, ConfigSource, Reload
-from core.errors import ConfigError, nearest
+from core.config import Config, ConfigSource, Reload, config_diff, config_source, secrets_of
+from core.errors import ConfigError
 from core.jobs._desk import Desk
 from core.ports import Market, Notifier
+from core.redact import install_redaction
 from core.store.reader import Reader
 from core.store.writer import Writer
 
@@ -34,39 +34,11 @@ __all__ = [
     "open_desk",
     "open_market",
     "open_notifiers",
+    "open_pinger",
     "recorded_as",
     "refresh",
     "reopen",
 ]
-
-
-def config_source(path: Path, profile: str | None, environ: Mapping[str, str] | None = None) -> ConfigSource:
-    """Return the configuration of a file and a profile.
-
-    Parameters
-    ----------
-    path : Path
-        Such as ``config.yaml``.
-    profile : str or None
-        NAME lays ``config.NAME.yaml`` beside `path` over it.
-    environ : mapping, optional
-        The environment; the process's own where not given.
-
-    Raises
-    ------
-    ConfigError
-        No such profile, or a configuration that does not hold.
-    """
-    overlays = []
-    if profile:
-        overlay = path.with_name(f"{path.stem}.{profile}{path.suffix}")
-        if not overlay.is_file():
-            known = [other.name.split(".")[1] for other in path.parent.glob(f"{path.stem}.*{path.suffix}")]
-            raise ConfigError(
-                f"profile '{profile}': there is no {overlay.name}; {nearest(profile, known)}".rstrip("; ")
-            )
-        overlays.append(overlay)
-    return ConfigSource(path, os.environ if environ is None else environ, overlays)
 
 
 def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None = None) -> Desk:
@@ -95,21 +67,30 @@ def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None =
 def reopen(path: Path, environ: Mapping[str, str], overlays: Sequence[Path]) -> Desk:
     """Open a desk on the same configuration and database in another process: nobody is asked, nobody is told."""
     source = ConfigSource(path, environ, overlays)
+    install_redaction(secrets_of(source.current))
     reader = Reader(Path(source.current.app.db_path))
     market = offline_market(source.current, reader=reader)
     return open_desk(source, logging.getLogger("trader"), market)
 
 
 def refresh(desk: Desk, source: ConfigSource) -> tuple[Desk, Reload]:
-    """Read the configuration again: a desk built from it where it changed and holds, else the old one."""
+    """Read the configuration again: a desk built from it where it changed and holds, else the old one.
+
+    What cannot be built (a plug-in refuses its parameters) stays refused until the files change again; nothing of it
+    is in force meanwhile.
+    """
     reload = source.reload()
-    if not reload.changed:
+    is_new = reload.error is None and reload.config is not desk.config
+    diff = config_diff(desk.config, reload.config) if is_new else []
+    if not diff:
+        desk.config = reload.config if is_new else desk.config  # the same settings, perhaps written elsewhere
         desk.symbols = _followed(desk.config, desk.writer, desk.exchange)  # one may have been paused meanwhile
-        return desk, reload
+        return desk, replace(reload, config=desk.config, changed=False, diff=[])
     try:
-        return _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log, source), reload
+        after = _assemble(reload.config, desk.market, desk.writer, desk.notifiers, desk.log, source)
     except ConfigError as error:
-        return desk, replace(reload, changed=False, error=str(error))
+        return desk, replace(reload, config=desk.config, changed=False, diff=[], error=str(error))
+    return after, replace(reload, changed=True, diff=diff)
 
 
 def open_notifiers(config: Config) -> dict[str, Notifier]:
@@ -125,6 +106,13 @@ def open_notifiers(config: Config) -> dict[str, Notifier]:
 
         found["telegram"] = TelegramNotifier(telegram.bot_token.get_secret_value(), telegram.chat_id, telegram.base_url)
     return found
+
+
+def open_pinger(log: logging.Logger) -> Callable[[str, bool], None]:
+    """Return what asks `app.ping_url` after a cycle."""
+    from core.adapters.pinger import Pinger
+
+    return Pinger(log)
 
 
 def _assemble(

@@ -57,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 a check failed; 2 configuration; 3 already running; 4 database; 5 model; 6 credentials;
-        7 market; 8 input file; 9 disk; 64 wrong usage; 130 interrupted.
+        7 market; 8 input file; 9 disk; 64 wrong usage; 130 interrupted. The watchdog ends the process itself, with 70.
     """
     arguments = _parsed(sys.argv[1:] if argv is None else argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        with _ended_by_signals(arguments):
+        with _private_files(), _ended_by_signals(arguments):
             return command(arguments)
     except _Ended:
         print("interrupted: what was committed stays, the same command goes on from there", file=sys.stderr)
@@ -87,6 +87,16 @@ class _Ended(SystemExit):
     Not a `KeyboardInterrupt`: where one passes through ``exec`` (an import is enough), Python 3.11 ends the process
     by SIGINT although it was caught.
     """
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """Let what is created inside, here and in child processes, be for its owner alone; Windows has no such rights."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 @contextlib.contextmanager
@@ -163,6 +173,7 @@ _HOME = {
     "scan-signals": "engine",
     "retro-scan": "retro",
     "analyze-results": "engine",
+    "report": "report",
     "stress": "engine",
     "train-meta": "learn",
     "calibrate-meta": "learn",
@@ -176,7 +187,11 @@ _HOME = {
     "demo": "demo",
     "check": "checks",
     "parity": "checks",
+    "health": "health",
     "maintain": "care",
+    "backup": "backups",
+    "restore": "backups",
+    "doctor": "doctor",
     "config": "care",
     "symbols": "care",
 }
@@ -190,6 +205,9 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
     """Import the module a command lives in and run it."""
     for setting, value in _LIGHT_START.items():
         os.environ.setdefault(setting, value)
+    from core.redact import install_redaction
+
+    install_redaction([os.environ.get("TELEGRAM_BOT_TOKEN", "")])  # until the configuration says what is secret
     gc.disable()  # looking for garbage again and again while a thousand modules load takes long and finds none
     try:
         module = importlib.import_module(f"core.cli.{_HOME[name]}")

@@ -97,6 +97,7 @@ def _add_scan_commands(add: Add) -> None:
     made.add_argument("--out", default="equity.csv", metavar="FILE", help="where the equity curve goes (equity.csv)")
     made.add_argument("--exit-policy", metavar="ID", help="whose trades to count (the newest)")
 
+    _add_report_command(add)
     _add_stress_command(add)
 
     made = add("demo", "Build a synthetic market, learn from its past, then run the live engine over the days after.")
@@ -109,6 +110,23 @@ def _add_scan_commands(add: Add) -> None:
         metavar="WORLD",
         help="edge, or walk or fat where nothing can be learned (exchange.synthetic.world)",
     )
+
+
+def _add_report_command(add: Add) -> None:
+    made = add(
+        "report",
+        "Write the results as one HTML page that needs nothing but itself: a tear sheet.",
+        "examples:\n  trader report --html out/report.html\n  trader report --timeframes 1h --start 2024-01-01 --force",
+    )
+    made.add_argument(
+        "--html", nargs="?", const="report.html", default="report.html", metavar="FILE", help="where to (report.html)"
+    )
+    made.add_argument("--start", metavar="DATE", help=f"candidates decided from here on, {_DATE} (the first)")
+    made.add_argument("--end", metavar="DATE", help=f"candidates decided before, {_DATE} (the last)")
+    made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all on record)")
+    made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all on record)")
+    made.add_argument("--exit-policy", metavar="ID", help="whose trades to count (the newest)")
+    made.add_argument("--force", action="store_true", help="replace a file that is there (off)")
 
 
 def _add_stress_command(add: Add) -> None:
@@ -204,7 +222,36 @@ def _add_check_commands(add: Add) -> None:
 
 
 def _add_care_commands(add: Add) -> None:
-    add("maintain", "Checkpoint the write-ahead log and give free pages back.")
+    made = add(
+        "health",
+        "Say whether the engine is alive and well: last cycle, candles, jobs, messages, disk; exit code 0 or 1.",
+        "examples:\n  trader health\n  trader health --json",
+    )
+    made.add_argument("--json", action="store_true", help="as JSON, for a program (off)")
+
+    made = add(
+        "maintain",
+        "Do the daily upkeep now: forget what is old, give unused pages back, empty the write-ahead log.",
+        "Without options: all of it but the back-up and the check.",
+    )
+    made.add_argument("--retention", action="store_true", help="only forget what is old, see docs/maintenance.md (off)")
+    made.add_argument("--vacuum", action="store_true", help="only give unused pages back (off)")
+    made.add_argument("--backup", action="store_true", help="make a back-up (off)")
+    made.add_argument("--check", action="store_true", help="check the whole file for damage (off)")
+
+    example = "examples:\n  trader backup\n  trader backup --to /mnt/usb\n  trader backup --list"
+    made = add("backup", "Copy the database, its models and the configuration aside while all goes on.", example)
+    made.add_argument("--to", metavar="FOLDER", help="where to (the folder backups of app.data_dir)")
+    made.add_argument("--list", action="store_true", help="list those that are there (off)")
+
+    made = add("restore", "Put a back-up in the place of the database while no engine runs; the one before is kept.")
+    made.add_argument("file", metavar="FILE", help="such as data/backups/ohlcv-20240131T031000Z.db")
+    made.add_argument("--force", action="store_true", help="go on although another process has the database open (off)")
+
+    made = add("doctor", "Look at all that has to be right: machine, configuration, database, exchange, messengers.")
+    made.add_argument("--offline", action="store_true", help="ask neither the exchange nor a messenger (off)")
+    made.add_argument("--deep", action="store_true", help="compare every index of the database with its table (off)")
+    made.add_argument("--json", action="store_true", help="print one JSON object (off)")
 
     made = add("config", "Check the configuration, or show it with secrets hidden.")
     made.add_argument("action", type=_one_of("check", "show"), metavar="ACTION", help="check or show")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from core.errors import DiskError, TraderError
 from core.jobs._desk import Report
+from core.redact import escaped, without_secrets
 
 __all__ = ["ended", "told"]
 
@@ -29,10 +30,15 @@ def told(error: TraderError | OSError) -> tuple[str, int]:
     ('config.yaml: no such file', 2)
     """
     if isinstance(error, TraderError):
-        return " ".join(str(error).split()), error.exit_code
+        return _line(str(error)), error.exit_code
     where = f"{error.filename}: " if error.filename else ""
     mend = "check that the folder exists, is writable and has space left"
-    return f"{where}{error.strerror or error}; {mend}", DiskError.exit_code
+    return _line(f"{where}{error.strerror or error}; {mend}"), DiskError.exit_code
+
+
+def _line(text: str) -> str:
+    """Return a text as one line that steers no terminal and holds no secret."""
+    return without_secrets(escaped(" ".join(text.split())))
 
 
 def ended(*reports: Report, shown: bool = False) -> int:
@@ -59,7 +65,7 @@ def ended(*reports: Report, shown: bool = False) -> int:
         return 0
     problems = [f"{report.job}: {line}" for report in failed for line in report.problems]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    print(f"error: {' '.join(problems[0].split())}{more}", file=sys.stderr)
+    print(f"error: {_line(problems[0])}{more}", file=sys.stderr)
     if not shown:
         _each(problems[1:], "  ")
     return failed[0].exit_code
@@ -67,4 +73,4 @@ def ended(*reports: Report, shown: bool = False) -> int:
 
 def _each(lines: Sequence[str], indent: str = "  ") -> None:
     for line in lines:
-        print(f"{indent}{line}")
+        print(f"{indent}{_line(line)}")

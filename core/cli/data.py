@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from core.errors import InputFileError, UsageError
 from core.store.migrations import migrate
 from core.store.reader import Reader
 
-__all__ = ["db_inspect", "download_data", "init_db"]
+__all__ = ["db_inspect", "download_data", "export_name", "init_db"]
 
 # What an option is for: "" is the download from the exchange. Taken elsewhere it would be passed over in silence.
 _FITTING = {
@@ -94,10 +95,22 @@ async def _export(arguments: argparse.Namespace) -> int:
             if not len(candles):
                 print(f"{symbol}: no {timeframe} candles stored")
                 continue
-            name = f"{desk.exchange}_{symbol.replace('/', '').replace(':', '-')}_{timeframe}.parquet"
-            write_candles(folder / name, candles, force=arguments.force)
-            print(f"{symbol}: {len(candles):,} candles to {folder / name}")
+            target = folder / export_name(desk.exchange, symbol, timeframe)
+            write_candles(target, candles, force=arguments.force)
+            print(f"{symbol}: {len(candles):,} candles to {target}")
     return 0
+
+
+def export_name(exchange: str, symbol: str, timeframe: str) -> str:
+    """Return the name of an exported file: a plain one on every system, whatever a symbol is called.
+
+    Examples
+    --------
+    >>> export_name("bitget", "BTC/USDT:USDT", "1m")
+    'bitget_BTCUSDT-USDT_1m.parquet'
+    """
+    plain = re.sub(r"[^\w.-]", "_", symbol.replace("/", "").replace(":", "-"))
+    return f"{exchange}_{plain[:80]}_{timeframe}.parquet"
 
 
 async def _backfill(arguments: argparse.Namespace) -> int:

@@ -7,37 +7,44 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import os
-from collections.abc import Iterator
+import sys
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from core import app
+from core.cli._lock import only_one
 from core.cli._log import hide_secrets, log_to_files
 from core.cli._open import close, database, desk_of, source_of, span
 from core.cli._told import ended
 from core.clock import format_ms
 from core.config import ConfigSource
-from core.errors import AlreadyRunning, CredentialsError, DiskError, NotifierError, StoreError
+from core.errors import CredentialsError, DiskError, NotifierError, StoreError
 from core.jobs import execute, resample, scan
+from core.jobs._announce import note_rows
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import Court, note_gating
+from core.jobs._pulse import Pulse
+from core.jobs._watchdog import TAPE_PATIENCE, Watchdog
 from core.jobs.schedule import Schedule
 from core.jobs.weekly import Weekly
 from core.store.reader import Reader
 
-__all__ = ["analyze_results", "run", "scan_signals", "stress"]
+__all__ = ["analyze_results", "only_one", "refreshed", "run", "scan_signals", "stress"]
+
+CLOSE_SECONDS = 1.0
+LINGER_SECONDS = 1.0
+UNWATCHED_S = 600.0
+"""Silence that `trader health` takes for a standstill where there is no watchdog."""
 
 _BROKEN = "configuration error"
 # What was opened with the process: the database, the log, the market and the messengers.
 _AT_START = (
-    *("app.data_dir", "app.db_path", "app.log_", "exchange.", "notify.console", "notify.telegram.enabled"),
-    *("notify.telegram.bot_token", "notify.telegram.chat_id", "notify.telegram.base_url"),
+    *("app.data_dir", "app.db_path", "app.log_", "app.watchdog_minutes", "exchange.", "notify.console"),
+    *("notify.telegram.enabled", "notify.telegram.base_url"),
+    *("notify.telegram.bot_token", "notify.telegram.chat_id"),
 )
 
 
@@ -45,10 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the engine until a signal ends it, or for one cycle."""
     source = source_of(arguments)
     with only_one(database(source.current)):
-        return asyncio.run(_run(arguments, source))
+        watchdog = Watchdog(0.0, logging.getLogger("trader"))
+        try:
+            return asyncio.run(_run(arguments, source, watchdog))
+        finally:
+            watchdog.stop()
 
 
-async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
+async def _run(arguments: argparse.Namespace, source: ConfigSource, watchdog: Watchdog) -> int:
     log_to_files(source.current)
     log = logging.getLogger("trader")
     desk = app.open_desk(source, log)
@@ -57,7 +68,16 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
         log.info("%s, %d symbols, %s: started", kind, len(desk.symbols), " ".join(desk.config.timeframes))
         log.info(_in_force(desk))
         _note(desk)
-        schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle=partial(_tell, desk), weekly=Weekly())
+        limit_s = desk.config.app.watchdog_minutes * 60 * (1 if desk.market.live else TAPE_PATIENCE)
+        watchdog.limit_s = limit_s
+        schedule = Schedule(
+            desk,
+            lambda now: refreshed(now, source),
+            on_cycle=partial(_tell, desk),
+            weekly=Weekly(),
+            watchdog=watchdog,
+            pulse=Pulse(database(source.current), limit_s or UNWATCHED_S, app.open_pinger(log)),
+        )
         checking = asyncio.create_task(_check_channels(desk))
         if arguments.once:
             reports = await schedule.once()
@@ -70,7 +90,19 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource) -> int:
         log.info("stopped after %d cycles", schedule.cycles)
         return 0
     finally:
-        await close(desk)
+        await _close(desk)
+        if sys.exc_info()[0] is None:  # all is done: a thread that hangs (a name server that does not answer) may go
+            watchdog.expect_end(LINGER_SECONDS, code=0)
+
+
+async def _close(desk: Desk) -> None:
+    """Release everything; a connection that does not close keeps nobody, and the database closes in any case."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close(desk)
+    except TimeoutError:
+        desk.log.warning("a connection does not close; it is left to the end of the process")
+        desk.writer.close()
 
 
 def _in_force(desk: Desk) -> str:
@@ -96,10 +128,14 @@ def refreshed(desk: Desk, source: ConfigSource) -> Desk:
     if reload.error:
         if reload.error != desk.memory.get(_BROKEN):  # once, not every minute until it is mended
             desk.log.error("configuration kept as it was: %s", reload.error)
+            words = f"The configuration on disk cannot be used, the last good one stays: {reload.error}"
+            _tell_people(desk, "broken", words)
         desk.memory[_BROKEN] = reload.error
         return after
-    if desk.memory.pop(_BROKEN, None) and not reload.changed:
-        desk.log.info("configuration mended: the one in force is the one in the file")
+    if desk.memory.pop(_BROKEN, None):
+        if not reload.changed:
+            desk.log.info("configuration mended: the one in force is the one in the file")
+        _tell_people(desk, "mended", "The configuration on disk can be used again, and is in force.")
     if reload.changed:
         hide_secrets(after.config)
         desk.log.info("configuration changed: %s", "; ".join(reload.diff))
@@ -108,6 +144,14 @@ def refreshed(desk: Desk, source: ConfigSource) -> Desk:
             desk.log.warning("%s: used from the next start on", ", ".join(waiting))
     _note(after)
     return after
+
+
+def _tell_people(desk: Desk, what: str, text: str) -> None:
+    now_ms = desk.market.now_ms()
+    try:
+        desk.writer.queue(note_rows(f"configuration:{what}:{now_ms}", text, list(desk.notifiers), now_ms))
+    except (StoreError, DiskError) as error:  # the log has it
+        desk.log.warning("messages: %s", error)
 
 
 def _note(desk: Desk) -> None:
@@ -122,34 +166,6 @@ def _tell(desk: Desk, now_ms: int, reports: list[Report]) -> None:
     zone = desk.config.app.timezone
     busy = [str(report) for report in reports if any(report.counts.values())]
     desk.log.info("%s  %s", format_ms(now_ms, zone), " | ".join(busy) or "nothing new")
-
-
-@contextlib.contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold the database's lock, so that one scheduler at a time writes it.
-
-    Raises
-    ------
-    AlreadyRunning
-        Another process holds it; its pid is named.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pid_file = path.with_name(path.name + ".pid")
-    try:
-        with FileLock(str(path) + ".lock", timeout=0):
-            try:
-                pid_file.write_text(str(os.getpid()), encoding="ascii")
-            except OSError as error:
-                raise DiskError(f"{pid_file}: cannot be written ({error.strerror}); free some space there") from error
-            try:
-                yield
-            finally:
-                pid_file.unlink(missing_ok=True)
-    except Timeout as error:
-        pid = pid_file.read_text(encoding="ascii").strip() if pid_file.is_file() else "unknown"
-        raise AlreadyRunning(
-            f"{path}: another scheduler (pid {pid}) is running on this database; end it first"
-        ) from error
 
 
 def scan_signals(arguments: argparse.Namespace) -> int:

@@ -18,9 +18,9 @@ from core.config._reference import KeyInfo, config_keys, config_schema, config_t
 from core.config._rules import config_warnings
 from core.config._trading import Bounds
 from core.config._tree import Origin
-from core.config._views import config_diff, config_hash, redacted
+from core.config._views import config_diff, config_hash, redacted, secrets_of
 from core.config._yaml import config_to_yaml
-from core.config.load import ConfigSource, Reload, load_config
+from core.config.load import ConfigSource, Reload, config_source, load_config, profile_overlays
 from core.config.model import Config
 
 __all__ = [
@@ -35,9 +35,12 @@ __all__ = [
     "config_hash",
     "config_keys",
     "config_schema",
+    "config_source",
     "config_tables",
     "config_to_yaml",
     "config_warnings",
     "load_config",
+    "profile_overlays",
     "redacted",
+    "secrets_of",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict
+from pydantic import AfterValidator, ConfigDict, SecretStr
 
 from core.clock import parse_time
 from core.config._types import (
@@ -17,6 +17,7 @@ from core.config._types import (
     HomePath,
     Moment,
     Name,
+    SecretUrl,
     Section,
     Symbol,
     TapePath,
@@ -28,7 +29,18 @@ from core.config._types import (
     refuse,
 )
 
-__all__ = ["App", "Backfill", "Data", "Exchange", "Incremental", "Replay", "Resample", "Synthetic"]
+__all__ = [
+    "App",
+    "Backfill",
+    "Backups",
+    "Data",
+    "Exchange",
+    "Incremental",
+    "Replay",
+    "Resample",
+    "Retention",
+    "Synthetic",
+]
 
 _SYSTEM_FOLDERS = tuple(Path(folder) for folder in ("/dev", "/proc", "/sys", "/etc", "/boot", "/run"))
 
@@ -45,6 +57,22 @@ def _database(path: Path) -> Path:
     return path
 
 
+class Retention(Section):
+    """How long rows are kept that are no part of the record; docs/maintenance.md lists every table."""
+
+    runs_days: int = key(14, "Runs of jobs that went well.", "days", ge=1, le=3650)
+    failed_runs_days: int = key(90, "Runs of jobs that failed.", "days", ge=1, le=3650)
+    alerts_days: int = key(90, "Alerts that were delivered, refused or left out.", "days", ge=7, le=3650)
+
+
+class Backups(Section):
+    """Back-ups into the folder `backups` of `app.data_dir`, made once a day by the scheduler."""
+
+    enabled: bool = key(True, "Make one each day.")
+    daily: int = key(7, "The newest of each of so many days is kept.", "back-ups", ge=1, le=366)
+    weekly: int = key(4, "The newest of each of so many weeks is kept.", "back-ups", ge=0, le=520)
+
+
 class App(Section):
     """Where files are kept and how times are shown."""
 
@@ -56,6 +84,24 @@ class App(Section):
     log_dir: HomePath = key(Path("data/logs"), "Folder of the rotated log files.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = key("INFO", "The least important message that is logged.")
     log_json: bool = key(False, "One JSON object a line instead of text.")
+    retention: Retention = Retention()
+    backups: Backups = Backups()
+
+    @property
+    def backup_dir(self) -> Path:
+        """Folder of the scheduler's back-ups."""
+        return self.data_dir / "backups"
+
+    watchdog_minutes: float = key(
+        3.0,
+        "The process ends with exit code 70 when no cycle has finished for so long; 0: never.",
+        "minutes",
+        ge=0,
+        le=1440,
+    )
+    ping_url: SecretUrl = key(
+        SecretStr(""), "Asked after each good cycle, with /fail behind it after a bad one; keep it in `.env`."
+    )
 
 
 class Replay(Section):

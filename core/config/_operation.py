@@ -207,6 +207,9 @@ class Telegram(Section):
     )
     base_url: Url | None = key(None, "Asked instead of api.telegram.org; https, or http on this machine.")
     send_on: SendOn = SendOn()
+    summary_hour_utc: int = key(23, "The hour of Sunday at which the weekly summary is made.", "UTC", ge=0, le=23)
+    daily_heartbeat: bool = key(False, "Also say once a day that the engine runs, with the day in figures.")
+    heartbeat_hour_utc: int = key(7, "The hour at which that is said.", "UTC", ge=0, le=23)
 
 
 class Notify(Section):

@@ -18,9 +18,16 @@ from core.errors import ConfigError, nearest
 
 __all__ = ["is_hidden", "problems_to_error", "scrub"]
 
-_HIDDEN = ("notify.telegram.bot_token", "notify.telegram.chat_id", "exchange.base_url", "notify.telegram.base_url")
-_TOKEN = re.compile(r"[0-9]{6,}:[A-Za-z0-9_-]{8,}")
+_HIDDEN = (
+    *("notify.telegram.bot_token", "notify.telegram.chat_id", "notify.telegram.base_url"),
+    *("app.ping_url", "exchange.base_url"),
+)
+# The look behind lets a search begin once a run of digits: a value of 100 000 digits is looked through in no time.
+_TOKEN = re.compile(r"(?<![0-9])[0-9]{6,}:[A-Za-z0-9_-]{8,}")
 _SHOWN = 60
+_LONGEST_NUMBER = 40
+_LONGEST_LINE = 600
+_MOST_EXPLAINED = 100  # of a file that is wrong all over, enough to find the first
 _RETIRED = {
     "models.meta.calibration.path": "a calibrator is kept with its model, under models.meta.model_path",
 }
@@ -53,19 +60,19 @@ def problems_to_error(error: ValidationError, root: Node) -> ConfigError:
     problems: list[_Problem] = []
     more = 0
     details = error.errors(include_url=False, include_input=False)
-    for detail in details:
+    for detail in details[:_MOST_EXPLAINED]:
         # A list whose entries were all refused is called too short as well; that is no further problem.
-        inside = [other for other in details if other["loc"][:-1] == detail["loc"] and other is not detail]
-        if detail["type"] == "too_short" and inside:
+        if detail["type"] == "too_short" and any(other["loc"][:-1] == detail["loc"] for other in details):
             continue
         problems.append(_problem(detail, root))
         more += int(detail.get("ctx", {}).get("more", 0)) if detail["type"] == "rule" else 0
     kinds = ("file", "dotenv", "environment")
     problems.sort(key=lambda problem: (kinds.index(problem.origin.kind), problem.origin.line))
-    more += len(problems) - 1
+    more += len(problems) - 1 + len(details[_MOST_EXPLAINED:])
     first = problems[0]
     tail = f" (+{more} more)" if more else ""
-    line = " ".join(f"{first.origin}: {first.text}{tail}".split())
+    told = " ".join(f"{first.origin}: {first.text}".split())
+    line = (f"{told[: _LONGEST_LINE - 3]}..." if len(told) > _LONGEST_LINE else told) + tail
     # What was written may hold control characters; a message must not steer a terminal.
     return ConfigError(scrub("".join(letter if letter.isprintable() else "?" for letter in line)))
 
@@ -159,6 +166,8 @@ def _hint(node: Node, schema: dict[str, Any]) -> str:
 
 
 def _number_hint(text: str, is_quoted: bool) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        return ""
     if is_quoted and re.fullmatch(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?", text):
         return "; leave out the quotes"
     if re.fullmatch(r"[0-9]+:[0-9]+(:[0-9]+)?", text):

@@ -5,8 +5,11 @@ The law: a rule that two keys break is an error before anything runs; a warning 
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -138,9 +141,24 @@ def config_warnings(config: Config) -> list[str]:
 
 
 def _secret_warnings(config: Config) -> Iterator[str]:
-    origin = config.origins.get("notify.telegram.bot_token")
-    if origin is not None and origin.kind == "file" and config.notify.telegram.bot_token.get_secret_value():
-        yield f"{origin}: notify.telegram.bot_token: a secret in a shared file; move it to TELEGRAM_BOT_TOKEN in .env"
+    token, ping_url = config.notify.telegram.bot_token, config.app.ping_url
+    for key, secret, variable in (
+        ("notify.telegram.bot_token", token, "TELEGRAM_BOT_TOKEN"),
+        ("app.ping_url", ping_url, "TRADER__APP__PING_URL"),
+    ):
+        origin = config.origins.get(key)
+        if origin is not None and origin.kind == "file" and secret.get_secret_value():
+            yield f"{origin}: {key}: a secret in a shared file; move it to {variable} in .env"
+        if origin is not None and origin.kind == "dotenv" and _is_open_to_all(config.home / origin.name):
+            yield f"{origin}: everybody on this machine can read the file; run `chmod 600 {origin.name}`"
+
+
+def _is_open_to_all(path: Path) -> bool:
+    """Say whether everybody on this machine may read a file; Windows has no such rights."""
+    try:
+        return os.name != "nt" and bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False  # gone since it was read
 
 
 def _cost_warnings(config: Config) -> Iterator[str]:

@@ -13,12 +13,13 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from core.config._tree import Node, Origin, merge
-from core.config._yaml import read_text, read_yaml
+from core.config._yaml import MAX_DEPTH, read_text, read_yaml
 from core.errors import ConfigError
 
 __all__ = ["PREFIX", "SECRET_VARIABLES", "dotenv_path", "read_sources"]
 
 PREFIX = "TRADER__"
+MAX_VARIABLES = 1_000  # of one `.env`
 SECRET_VARIABLES = {
     "TELEGRAM_BOT_TOKEN": ("notify", "telegram", "bot_token"),
     "TELEGRAM_CHAT_ID": ("notify", "telegram", "chat_id"),
@@ -63,10 +64,15 @@ def _dotenv(path: Path) -> list[tuple[str, str, Origin]]:
         # The parser counts the blank lines above a binding as part of it.
         skipped = len(binding.original.string) - len(binding.original.string.lstrip())
         line = binding.original.line + binding.original.string[:skipped].count("\n")
+        origin = Origin("dotenv", path.name, line, binding.key or "")
         if binding.error:
             raise ConfigError(f"{path.name}:{line}: not a variable; expected NAME=value")
         if binding.key is not None and binding.value is not None:
-            found.append((binding.key, binding.value, Origin("dotenv", path.name, line, binding.key)))
+            found.append((binding.key, binding.value, origin))
+        elif binding.key is not None and _keys(binding.key, origin):
+            raise ConfigError(f"{origin}: no value; expected {binding.key}=value")
+        if len(found) > MAX_VARIABLES:
+            raise ConfigError(f"{path.name}:{line}: more than {MAX_VARIABLES} variables; expected a few settings")
     return found
 
 
@@ -76,6 +82,8 @@ def _variables(variables: Iterable[tuple[str, str, Origin]]) -> Node:
     relevant = [(name, value, origin) for name, value, origin in variables if value.strip() and _keys(name, origin)]
     for name, value, origin in sorted(relevant, key=lambda item: (item[0].startswith(PREFIX), item[0])):
         if name in SECRET_VARIABLES:
+            if not value.strip().isprintable():
+                raise ConfigError(f"{origin}: holds a line break or another control character; expected one plain word")
             node = Node(value.strip(), origin, value.strip(), quoted=True)
         else:
             node = read_yaml(value, origin)
@@ -91,6 +99,12 @@ def _keys(name: str, origin: Origin) -> tuple[str, ...]:
     if not name.upper().startswith(PREFIX):
         return ()
     keys = tuple(part.lower() for part in name[len(PREFIX) :].split("__"))
-    if not all(keys):
-        raise ConfigError(f"{origin}: expected {PREFIX}SECTION__KEY, such as {PREFIX}RISK__MAX_LEVERAGE")
+    if not all(keys) or len(keys) > MAX_DEPTH:
+        raise ConfigError(f"{_short(origin)}: expected {PREFIX}SECTION__KEY, such as {PREFIX}RISK__MAX_LEVERAGE")
     return keys
+
+
+def _short(origin: Origin) -> str:
+    """Return the place of a variable whose name may be anything."""
+    text = str(origin)
+    return f"{text[:57]}..." if len(text) > 60 else text

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from core.clock import DAY_MS, parse_time, timeframe_ms
@@ -28,6 +28,7 @@ __all__ = [
     "Moment",
     "Name",
     "Params",
+    "SecretUrl",
     "Section",
     "SomeFrozenMap",
     "SomeUnique",
@@ -47,7 +48,8 @@ T = TypeVar("T")
 
 _EARLIEST_MS, _LATEST_MS = parse_time("2009-01-03"), parse_time("2100-01-01")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_SYMBOL = re.compile(r"[^\s/:,'\"#-]+/[^\s/:,'\"#-]+(:[^\s/:,'\"#-]+)?")
+_PART = r"[^\s/:,'\"#<>&\\|?*-]+"
+_SYMBOL = re.compile(rf"{_PART}/{_PART}(:{_PART})?")
 _QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 
 
@@ -226,10 +228,18 @@ def _url(value: str) -> str:
     return value
 
 
+def _secret_url(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        _url(value.get_secret_value())
+    return value
+
+
 def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
-    for position, value in enumerate(values):
-        if value in values[:position]:
+    seen: set[T] = set()
+    for value in values:
+        if value in seen:
             raise refuse("each entry once", f"'{value}' is written twice")
+        seen.add(value)
     return values
 
 
@@ -250,6 +260,7 @@ ExchangeId = Annotated[
 HomePath = Annotated[Path, BeforeValidator(_home_path), _says(_PATH_EXPECTED)]
 TapePath = Annotated[str, AfterValidator(_tape_path), _says(_TAPE_EXPECTED)]
 Url = Annotated[str, AfterValidator(_url), _says(_URL_EXPECTED)]
+SecretUrl = Annotated[SecretStr, AfterValidator(_secret_url), _says(_URL_EXPECTED)]
 Unique = Annotated[tuple[T, ...], Strict(False), AfterValidator(_unique)]
 SomeUnique = Annotated[tuple[T, ...], Field(min_length=1, strict=False), AfterValidator(_unique)]
 FrozenMap = Annotated[dict[K, V], AfterValidator(FrozenDict)]

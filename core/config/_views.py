@@ -10,15 +10,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from core.config._problems import scrub
 from core.config.model import Config
 
-__all__ = ["config_diff", "config_hash", "redacted"]
+__all__ = ["config_diff", "config_hash", "redacted", "secrets_of"]
 
 _MASK = "***"
+_TOKEN_LENGTH = 12  # a shorter path is a word, and hiding it would blot out ordinary text
 
 
 def redacted(config: Config) -> dict[str, Any]:
@@ -56,7 +58,11 @@ def config_hash(config: Config) -> str:
     12
     """
     values = redacted(config)
-    del values["notify"]["telegram"]["bot_token"]
+    for path in _secrets(config):
+        section = values
+        for name in path[:-1]:
+            section = section[name]
+        del section[path[-1]]
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -78,11 +84,39 @@ def config_diff(old: Config, new: Config) -> list[str]:
             lines.append(f"{key}: removed, was {_shown(before[key])}")
         elif before[key] != after[key]:
             lines.append(f"{key}: {_shown(before[key])} -> {_shown(after[key])}")
-    if old.notify.telegram.bot_token != new.notify.telegram.bot_token and not any(
-        "bot_token" in line for line in lines
-    ):
-        lines.append(f"notify.telegram.bot_token: {_MASK} -> {_MASK}")
+    was = _secrets(old)
+    for path, value in _secrets(new).items():
+        name = ".".join(path)
+        if was[path] != value and before[name] == after[name]:  # both are set: their masks are the same
+            lines.append(f"{name}: {_MASK} -> {_MASK}")
     return lines
+
+
+def secrets_of(config: Config) -> list[str]:
+    """Return every secret that is set, for whoever cuts them out of texts.
+
+    Of an address the path counts by itself as well: that is where a token stands, and a library may log it alone.
+
+    Examples
+    --------
+    >>> secrets_of(Config(symbols=["BTC/USDT:USDT"], app={"ping_url": SecretStr("https://host/ABCDEF123456")}))
+    ['https://host/ABCDEF123456', 'ABCDEF123456']
+    """
+    found = [value for value in _secrets(config).values() if value]
+    paths = [urlsplit(value).path.strip("/") for value in found if value.startswith(("http://", "https://"))]
+    return [*found, *(path for path in paths if len(path) >= _TOKEN_LENGTH)]
+
+
+def _secrets(section: BaseModel, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    """Return every key that holds a secret, set or not."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, SecretStr):
+            found[*path, name] = value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            found |= _secrets(value, (*path, name))
+    return found
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,7 @@ import yaml
 from core.config._tree import Node, Origin
 from core.errors import ConfigError
 
-__all__ = ["config_to_yaml", "read_text", "read_yaml", "scalar"]
+__all__ = ["MAX_DEPTH", "config_to_yaml", "read_text", "read_yaml", "scalar"]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000

@@ -5,6 +5,8 @@ The law: a configuration is taken whole or not at all; while the files are broke
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +20,11 @@ from core.config._sources import dotenv_path, read_sources
 from core.config._tree import Node, leaves, plain
 from core.config._views import config_diff
 from core.config.model import Config
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 
-__all__ = ["ConfigSource", "Reload", "load_config"]
+__all__ = ["ConfigSource", "Reload", "config_source", "load_config", "profile_overlays"]
+
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -160,3 +164,43 @@ def _file_stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def config_source(path: Path, profile: str | None, environ: Mapping[str, str] | None = None) -> ConfigSource:
+    """Return the configuration of a file and a profile.
+
+    Parameters
+    ----------
+    path : Path
+        Such as ``config.yaml``.
+    profile : str or None
+        NAME lays ``config.NAME.yaml`` beside `path` over it.
+    environ : mapping, optional
+        The environment; the process's own where not given.
+
+    Raises
+    ------
+    ConfigError
+        No such profile, or a configuration that does not hold.
+    """
+    return ConfigSource(path, os.environ if environ is None else environ, profile_overlays(path, profile))
+
+
+def profile_overlays(path: Path, profile: str | None) -> list[Path]:
+    """Return the files a profile lays over the configuration, which lie beside it; none without a profile.
+
+    Raises
+    ------
+    ConfigError
+        The profile is no name, or there is no such file.
+    """
+    if not profile:
+        return []
+    if not _PROFILE.fullmatch(profile):
+        shown = "".join(letter if letter.isprintable() else "?" for letter in profile[:40])
+        raise ConfigError(f"profile '{shown}': expected a name of letters, digits, - and _, such as demo")
+    overlay = path.with_name(f"{path.stem}.{profile}{path.suffix}")
+    if not overlay.is_file():
+        known = [other.name.split(".")[1] for other in path.parent.glob(f"{path.stem}.*{path.suffix}")]
+        raise ConfigError(f"profile '{profile}': there is no {overlay.name}; {nearest(profile, known)}".rstrip("; "))
+    return [overlay]

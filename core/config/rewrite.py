@@ -78,9 +78,9 @@ def propose(source: ConfigSource, per_pair_tf: PairThresholdValues) -> Rewrite:
     """
     path = source.target
     before = read_text(path)
-    yaml = _yaml()
+    editor = _yaml()
     try:
-        document = yaml.load(before)
+        document = editor.load(before)
     except YAMLError as error:
         raise ConfigError(f"{path.name}: cannot be rewritten ({str(error).splitlines()[0]})") from error
     if not per_pair_tf and not _has_thresholds(document):
@@ -88,7 +88,7 @@ def propose(source: ConfigSource, per_pair_tf: PairThresholdValues) -> Rewrite:
     else:
         _section(document)["per_pair_tf"] = _block(per_pair_tf)
         stream = io.StringIO()
-        yaml.dump(document, stream)
+        editor.dump(document, stream)
         after = stream.getvalue()
     with _written_beside(path, after) as beside:
         try:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
-import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
 from typing import Any
 
 from core.clock import monotonic_s
 from core.config import Config
 from core.errors import TraderError
-from core.jobs import _workers
 from core.jobs._desk import Desk, Report
+from core.jobs._elsewhere import elsewhere
 
 __all__ = ["JOBS", "Weekly", "due", "last_due_ms"]
 
@@ -28,7 +25,6 @@ JOBS = ("auto_train", "auto_calibrate", "auto_tune")
 """In the order in which they build on each other."""
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_NICENESS = 15  # of 19: whoever does the minute's work comes first
 
 
 def last_due_ms(day_of_week: str, hour_utc: int, minute: int, now_ms: int) -> int:
@@ -100,7 +96,8 @@ class Weekly:
         if desk.reopen is None or (self._running is not None and not self._running.done()):
             return
         if self._running is not None:
-            self._running.result()  # what nobody has named ends the process, as everywhere
+            ended, self._running = self._running, None
+            ended.result()  # what nobody has named is told by whoever looks, once
         try:
             found = due(desk.config, _done(desk, now_ms), now_ms)
         except TraderError as error:  # the next cycle looks again
@@ -123,7 +120,7 @@ class Weekly:
         for name, due_ms in jobs:
             at_ms = desk.market.now_ms() if desk.market.live else now_ms
             began_s = monotonic_s()
-            report = await _elsewhere(_Task(desk.reopen, name, at_ms, desk.market.live))
+            report = await elsewhere(_work, _Task(desk.reopen, name, at_ms, desk.market.live), name)
             took_ms = round((monotonic_s() - began_s) * 1000)
             try:
                 with desk.writer.transaction():
@@ -152,50 +149,14 @@ def _done(desk: Desk, now_ms: int) -> dict[str, int]:
     return found
 
 
-async def _elsewhere(task: _Task) -> Report:
-    """Do one job in a process of its own; cancelled, it ends that process."""
-    context = multiprocessing.get_context("spawn")
-    answer, door = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(task, door), daemon=True)
-    try:
-        process.start()
-    except OSError as error:
-        answer.close()
-        return Report(task.name, ok=False, problems=(f"its process could not be started ({error.strerror or error})",))
-    finally:
-        door.close()
-    try:
-        return await asyncio.to_thread(_received, answer, task.name)
-    finally:
-        process.terminate()
-        process.join()
-        answer.close()
-
-
-def _received(answer: Connection, name: str) -> Report:
-    try:
-        report: Report = answer.recv()
-    except (EOFError, OSError):
-        why = "its process ended before its work was done (killed, or out of memory?); nothing was changed by halves"
-        return Report(name, ok=False, problems=(why,))
-    return report
-
-
-def _work(task: _Task, door: Connection) -> None:
-    """Do one job, in the other process, and hand in the report."""
-    _workers.begin_process()
-    with contextlib.suppress(AttributeError, OSError):  # Windows has no such thing; a container may forbid it
-        os.nice(_NICENESS)
+def _work(task: _Task) -> Report:
+    """Do one job, in the other process."""
     from core.jobs import calibrate, train, tune
 
+    assert task.reopen is not None  # nothing is started without
+    desk = task.reopen()
     try:
-        assert task.reopen is not None  # nothing is started without
-        desk = task.reopen()
-        try:
-            jobs: dict[str, Job] = {"auto_train": train.run, "auto_calibrate": calibrate.run, "auto_tune": tune.run}
-            report = asyncio.run(jobs[task.name](desk, task.now_ms, task.live))
-        finally:
-            desk.writer.close()
-    except TraderError as error:
-        report = Report(task.name, ok=False, problems=(str(error),), exit_code=error.exit_code)
-    door.send(report)
+        jobs: dict[str, Job] = {"auto_train": train.run, "auto_calibrate": calibrate.run, "auto_tune": tune.run}
+        return asyncio.run(jobs[task.name](desk, task.now_ms, task.live))
+    finally:
+        desk.writer.close()

@@ -42,6 +42,7 @@ async def deliver(path, base_url, token, now_ms):
         desk = SimpleNamespace(
             config=settings(), writer=writer, reader=writer.reader, notifiers={"telegram": notifier},
             market=SimpleNamespace(synthetic=False, now_ms=lambda: now_ms), log=logging.getLogger("child"),
+            memory={},
         )
         print("ready", flush=True)
         sys.stdin.readline()

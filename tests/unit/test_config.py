@@ -545,6 +545,7 @@ class TestWarnings:
     def test_a_secret_from_the_environment_or_the_env_file_needs_no_warning(self, tmp_path: Path) -> None:
         assert config_warnings(loaded(tmp_path, environ={"TELEGRAM_BOT_TOKEN": TOKEN})) == []
         (tmp_path / ".env").write_text(f"TELEGRAM_BOT_TOKEN={TOKEN}\n")
+        (tmp_path / ".env").chmod(0o600)
         assert config_warnings(loaded(tmp_path)) == []
 
     def test_weekly_jobs_may_follow_each_other_around_the_end_of_the_week(self, tmp_path: Path) -> None:

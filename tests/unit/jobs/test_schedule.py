@@ -14,7 +14,7 @@ import pytest
 
 from core.adapters.markets.replay import ReplayMarket
 from core.clock import MINUTE_MS
-from core.errors import MarketUnavailable, NotifierUnavailable, StoreError
+from core.errors import MarketUnavailable, NotifierUnavailable, StoreError, TraderError
 from core.jobs import cycle, maintain
 from core.jobs._announce import note_rows
 from core.jobs._desk import Desk, Report
@@ -121,13 +121,22 @@ async def test_a_signal_ends_it_in_order_and_handlers_are_put_back(desk: Desk, n
     assert signal.getsignal(number) is before
 
 
-async def test_an_exception_nobody_named_ends_the_process_with_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_in_a_stage_costs_that_stage_and_cycle_after_cycle_the_process(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(_desk: Desk, _now_ms: int) -> Report:
         raise ZeroDivisionError("a mistake in the program")
 
-    monkeypatch.setattr(cycle, "STAGES", (("broken", broken),))
-    with pytest.raises(ZeroDivisionError, match="a mistake in the program"):
-        await run(Schedule(desk, same))
+    rest = tuple(stage for stage in cycle.STAGES if stage[0] != "funding")
+    monkeypatch.setattr(cycle, "STAGES", (("funding", broken), *rest))
+    schedule = Schedule(desk, same)
+    with pytest.raises(TraderError, match=r"5 cycles in a row were broken .*a mistake in the program") as ended:
+        await run(schedule)
+    assert schedule.cycles == 5 and ended.value.exit_code == 1
+    assert desk.reader.frontier("fake", BTC, "1m") == START_MS + 75 * MINUTE_MS
+    assert set(desk.reader.job_runs("funding")["status"]) == {"failed"}
+    assert set(desk.reader.job_runs("incremental_sync")["status"]) == {"ok"}
+    assert any(record.exc_info for record in caplog.records)
 
 
 async def test_a_failure_somebody_named_is_written_down_and_the_other_stages_run(
@@ -165,7 +174,8 @@ async def test_maintenance_that_fails_is_tried_again_later(
     monkeypatch.setattr(desk.writer, "checkpoint", busy)
     with caplog.at_level(logging.WARNING):
         await Schedule(desk, same)._maintain()
-    assert "db_checkpoint: the database is busy" in caplog.text
+    assert "maintain: the database is busy" in caplog.text
+    assert desk.reader.job_runs("db_checkpoint")["status"].tolist() == ["failed"]
 
 
 async def test_maintenance_is_written_down(desk: Desk) -> None:
@@ -251,5 +261,4 @@ async def test_a_live_market_is_looked_at_a_little_after_each_close(
     desk.market = Live(desk.market._tape, "fake")  # type: ignore[attr-defined]
     desk.market._now_ms = START_MS + into_minute_ms
     schedule = Schedule(desk, same)
-    at_once, later = schedule._next_tick(first=True).run_date, schedule._next_tick().run_date
-    assert abs((later - at_once).total_seconds() * 1000 - wait_ms) < 500
+    assert schedule._minutes.wait_s(desk) * 1000 == wait_ms
