@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 PROFILE ?=
 WORLD ?=
 PORT ?= 8501
+SEEDS ?= 50
+QUICK ?=
 
-.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance accept browser realdata bench bench-peers bench-page lock audit clean
+.PHONY: help install install-dev demo run dashboard test lint types contracts unit acceptance torture accept browser realdata bench bench-peers bench-page soak load lock audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,7 +56,10 @@ unit: install-dev ## Fast tests
 	$(BIN)/python -m pytest tests/unit tests/contracts tests/docs -q -n 2 --dist loadfile -m "not realdata"
 
 acceptance: install-dev ## The whole engine against local servers and tapes
-	$(BIN)/python -m pytest tests/acceptance tests/meta -q -n 2 --dist loadfile -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
+	$(BIN)/python -m pytest tests/acceptance tests/meta tests/torture -q -n 2 --dist loadfile -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
+
+torture: install-dev ## Kill the engine, cut its power, spoil its market; then compare (SEEDS=50 takes an hour)
+	$(BIN)/python -m tests.torture --seeds $(SEEDS) --broken all
 
 accept: install-dev ## The bars of the meta-model in their whole size: what was asked, what was measured (half an hour)
 	TRADER_JOBS=$${TRADER_JOBS:-2} $(BIN)/python -m pytest tests/meta -q -s -m accept -p no:cacheprovider
@@ -75,14 +80,20 @@ bench-peers: install-dev ## Measure other programs on the same candles; they are
 bench-page: bench bench-peers ## Measure both and write the tables of docs/performance.md anew
 	$(BIN)/python -m benchmarks.page
 
+soak: install-dev ## A month of the engine with faults, watched for what grows (a quarter of an hour; QUICK=1: three minutes)
+	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
+
+load: install-dev ## Many symbols against a local exchange: from a close to decided (three quarters of an hour; QUICK=1)
+	$(BIN)/python -m benchmarks.load $(if $(QUICK),--quick)
+
 lock: install-dev ## Choose versions again and write both requirements files
 	$(BIN)/python -m uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --quiet --upgrade -o requirements.txt
 	$(BIN)/python -m uv pip compile pyproject.toml --extra build --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --quiet -c requirements.txt -o requirements-dev.txt
 
-audit: install-dev ## Look for known vulnerabilities in what is installed
-	$(BIN)/python -m pip_audit --require-hashes -r requirements.txt || echo "could not be audited, or something was found: read the lines above"
+audit: install-dev ## Look for known vulnerabilities in what is pinned, and for versions that are not what was pinned
+	$(BIN)/python -m tools.audit
 
 clean: ## Remove the environment and caches (databases stay)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

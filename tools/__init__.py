@@ -1,0 +1,1 @@
+"""Programs for who looks after the engine; the engine itself imports none of them."""
