@@ -6,8 +6,23 @@ The law: one file is one page; a page reads through `core.store.reader`, counts 
 from __future__ import annotations
 
 import os
+from functools import cache
+from importlib import import_module
+from threading import Thread
+from typing import Any
 
 __all__ = ["main"]
+
+_PAGES = (
+    ("overview", "Overview", "dashboard", "overview"),
+    ("signals_candles", "Signals & Candles", "candlestick_chart", "signals"),
+    ("feed", "Signals feed", "list_alt", "feed"),
+    ("results", "Results", "query_stats", "results"),
+    ("model", "Model", "neurology", "model"),
+    ("replay", "Replay", "movie", "replay"),
+    ("health", "Health", "monitor_heart", "health"),
+)
+"""File, title, icon and address of each page; the first one opens first."""
 
 
 def main() -> None:
@@ -15,7 +30,6 @@ def main() -> None:
     import streamlit as st
     from streamlit import config
 
-    from core.dashboard import feed, model, overview, replay, results, signals_candles
     from core.dashboard._local import exposure
     from core.redact import install_redaction
 
@@ -25,17 +39,21 @@ def main() -> None:
     if why:
         st.error(why, icon=":material/error:")
         return
-    pages = [
-        st.Page(overview.page, title="Overview", icon=":material/dashboard:", url_path="overview", default=True),
-        st.Page(
-            signals_candles.page,
-            title="Signals & Candles",
-            icon=":material/candlestick_chart:",
-            url_path="signals",
-        ),
-        st.Page(feed.page, title="Signals feed", icon=":material/list_alt:", url_path="feed"),
-        st.Page(results.page, title="Results", icon=":material/query_stats:", url_path="results"),
-        st.Page(model.page, title="Model", icon=":material/neurology:", url_path="model"),
-        st.Page(replay.page, title="Replay", icon=":material/movie:", url_path="replay"),
-    ]
-    st.navigation(pages).run()
+    st.navigation([_page(*page, is_first=page is _PAGES[0]) for page in _PAGES]).run()
+    _import_the_others()
+
+
+def _page(file: str, title: str, icon: str, address: str, is_first: bool) -> Any:
+    """Return a page whose file is imported when it is opened, so that the first one is not kept waiting."""
+    import streamlit as st
+
+    def draw() -> None:
+        import_module(f"core.dashboard.{file}").page()
+
+    return st.Page(draw, title=title, icon=f":material/{icon}:", url_path=address, default=is_first)
+
+
+@cache
+def _import_the_others() -> None:
+    """Import the other pages while the first one is looked at."""
+    Thread(target=lambda: [import_module(f"core.dashboard.{file}") for file, *_ in _PAGES], daemon=True).start()

@@ -12,11 +12,21 @@ from core.clock import DAY_MS
 from core.dashboard._axis import LEGEND, Option, zoom
 from core.dashboard._theme import Palette
 from core.results.equity import Curve
+from core.results.holding import Held
+from core.schema import FloatArray, IntArray
 
 __all__ = ["curve_chart", "interval_chart"]
 
 
-def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palette) -> Option:
+def curve_chart(
+    curve: Curve,
+    name: str,
+    colour: str,
+    percent: bool,
+    look: Palette,
+    held: tuple[str, Held, float, float] | None = None,
+    log: bool = False,
+) -> Option:
     """Return the option of a balance over time with its drawdown beneath.
 
     Parameters
@@ -29,6 +39,10 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palet
     percent : bool
         Show the drawdown in percent of the high before it; in money otherwise.
     look : Palette
+    held : (str, Held, float, float), optional
+        Name of what holding would have made, its course, the money it is bought for and what it is drawn above.
+    log : bool
+        Draw the balance on a logarithmic axis, whose ticks are doublings; it has to stay above zero.
     """
     first = int(curve.ts_ms[0]) - DAY_MS
     fall = curve.drawdown_pct if percent else curve.drawdown
@@ -40,6 +54,10 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palet
             unit: np.concatenate([[0.0], fall]),
         }
     )
+    beside: list[Option] = []
+    if held is not None:
+        frame[held[0]] = _held_values(*held[1:], np.concatenate([[first], curve.ts_ms]))
+        beside.append(_held_line(held[0], look))
     line: Option = {"lineStyle": {"color": look.grid}}
     place: Option = {"left": 12, "right": 72, "containLabel": False, "outerBoundsMode": "none"}
     # Of many trades on one pixel the highest and the lowest are drawn, so that no fall is lost.
@@ -58,7 +76,7 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palet
             {"type": "time", "gridIndex": 1, "axisLine": line},
         ],
         "yAxis": [
-            {"scale": True, "position": "right", "splitLine": line},
+            {"type": "log" if log else "value", "logBase": 2, "scale": True, "position": "right", "splitLine": line},
             {"gridIndex": 1, "position": "right", "max": 0, "splitNumber": 2, "splitLine": line},
         ],
         "dataZoom": zoom([0, 1], 0),
@@ -76,7 +94,28 @@ def curve_chart(curve: Curve, name: str, colour: str, percent: bool, look: Palet
                 "lineStyle": {"width": 1},
                 "areaStyle": {"opacity": 0.25},
             },
+            *beside,
         ],
+    }
+
+
+def _held_values(held: Held, bought: float, base: float, ts_ms: IntArray) -> FloatArray:
+    """Return what holding had made of `bought` by each moment, above `base`: at the moments of the curve beside it."""
+    place = np.maximum(np.searchsorted(held.ts_ms, ts_ms, side="right") - 1, 0)
+    values: FloatArray = base + bought * (held.factor[place] - 1.0)
+    values[:-1][ts_ms[1:] == ts_ms[:-1]] = np.nan  # one moment is told once, however many trades ended in it
+    return values
+
+
+def _held_line(name: str, look: Palette) -> Option:
+    return {
+        "type": "line",
+        "name": name,
+        "encode": {"x": "time", "y": name},
+        "showSymbol": False,
+        "connectNulls": True,
+        "itemStyle": {"color": look.series[3]},
+        "lineStyle": {"color": look.series[3], "width": 1.3, "type": "dashed"},
     }
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.config import load_config, profile_overlays
+from core.config import Config, load_config, profile_overlays
+from core.dashboard._snapshot import Snapshot, snapshot_of
+from core.dashboard._source_record import heads_at, rows_at
 from core.errors import TraderError
-from core.results.rows import SIGNAL_COLUMNS, newest_policy, result_rows
 from core.schema import SIGNALS, Candles
 from core.store.reader import Reader
 
@@ -54,44 +55,41 @@ class Source:
         The database.
     profile : str
         Name of the configuration's overlay; ``""`` without one.
-    zone : str
-        Time zone for display.
-    capital_usd : float or None
-        Start of the paper account; None when there is no configuration to say it.
-    tape : bool
-        Whether the configured market plays a tape, whose clock is not the wall's.
-    first_symbol : str
-        The first configured symbol; ``""`` without a configuration.
-    models : pathlib.Path
-        The folder of model versions.
+    config : Config or None
+        None when there is no usable one.
     problem : str
         Why there is no configuration, in one line; ``""`` when there is one.
     """
 
     path: Path
     profile: str = ""
-    zone: str = "UTC"
-    capital_usd: float | None = None
-    tape: bool = False
-    first_symbol: str = ""
-    models: Path = Path("models/meta")
+    config: Config | None = None
     problem: str = ""
 
+    @property
+    def zone(self) -> str:
+        """Time zone for display."""
+        return self.config.app.timezone if self.config else "UTC"
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A database at one moment: what answers are kept under.
+    @property
+    def capital_usd(self) -> float | None:
+        """Start of the paper account; None when there is no configuration to say it."""
+        return self.config.risk.capital_usd if self.config else None
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    stamp : tuple of int
-        Differs whenever the content does.
-    """
+    @property
+    def tape(self) -> bool:
+        """Whether the configured market plays a tape, whose clock is not the wall's."""
+        return self.config is not None and self.config.exchange.id in TAPES
 
-    path: str
-    stamp: tuple[int, ...]
+    @property
+    def first_symbol(self) -> str:
+        """The first configured symbol; ``""`` without a configuration."""
+        return self.config.symbols[0] if self.config else ""
+
+    @property
+    def models(self) -> Path:
+        """The folder of model versions."""
+        return Path(self.config.models.meta.model_path if self.config else "models/meta")
 
 
 def find_source(environ: Mapping[str, str]) -> Source:
@@ -117,28 +115,7 @@ def find_source(environ: Mapping[str, str]) -> Source:
         if not named:
             raise
         return Source(Path(named), profile, problem=str(error))
-    return Source(
-        path=Path(named or config.app.db_path),
-        profile=profile,
-        zone=config.app.timezone,
-        capital_usd=config.risk.capital_usd,
-        tape=config.exchange.id in TAPES,
-        first_symbol=config.symbols[0],
-        models=Path(config.models.meta.model_path),
-    )
-
-
-def snapshot_of(path: Path) -> Snapshot:
-    """Return the database as it is now, by size and time of change of the file and of its log."""
-    found: list[int] = []
-    for part in (path, path.with_name(path.name + "-wal")):
-        try:
-            status = part.stat()
-        except FileNotFoundError:
-            found += [0, 0]
-        else:
-            found += [status.st_mtime_ns, status.st_size]
-    return Snapshot(str(path), tuple(found))
+    return Source(Path(named or config.app.db_path), profile, config)
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
@@ -222,10 +199,9 @@ def exchanges_of(snapshot: Snapshot) -> list[str]:
     return first + [str(name) for name in names if name not in first]
 
 
-@st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
 def heads_of(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
-    """Return every signal of an exchange without its long texts."""
-    return Reader(Path(snapshot.path)).signals(exchange=exchange, columns=["id", *SIGNAL_COLUMNS])
+    """Return every signal of an exchange without its long texts; nobody may change the frame."""
+    return heads_at(snapshot, exchange)
 
 
 @st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
@@ -234,17 +210,12 @@ def recorded_policies(snapshot: Snapshot) -> list[str]:
     return list(Reader(Path(snapshot.path)).exit_policies())
 
 
-@st.cache_data(ttl=_KEPT_S, max_entries=2, show_spinner=False)
+@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
 def policies_of(snapshot: Snapshot, exchange: str) -> list[str]:
     """Return the exit policies that have trades on an exchange, the newest first."""
-    trades = Reader(Path(snapshot.path)).trades(exchange=exchange, columns=["signal_id", "exit_policy"])
-    newest = newest_policy(trades, recorded_policies(snapshot))
-    return [newest, *sorted(set(trades["exit_policy"]) - {newest})] if newest else []
+    return Reader(Path(snapshot.path)).policies_on(exchange)
 
 
-@st.cache_data(ttl=_KEPT_S, max_entries=4, show_spinner=False)
 def rows_of(snapshot: Snapshot, exchange: str, plan_hash: str, exit_policy: str) -> pd.DataFrame:
-    """Return the result rows of one plan under one exit policy."""
-    heads = heads_of(snapshot, exchange)
-    trades = Reader(Path(snapshot.path)).trades(exchange=exchange, exit_policy=exit_policy)
-    return result_rows(trades, heads[heads["plan_hash"] == plan_hash])
+    """Return the result rows of one plan under one exit policy; nobody may change the frame."""
+    return rows_at(snapshot, exchange, plan_hash, exit_policy)

@@ -13,19 +13,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.clock import DAY_MS, HOUR_MS, format_ms
+from core.clock import HOUR_MS, format_ms
 from core.dashboard._overlay import price_text
 from core.dashboard._parts import chart, empty_state, section, table, tile
 from core.dashboard._positions import progress_chart, progress_height
 from core.dashboard._shared import View, show
-from core.dashboard._source import heads_of, newest_signals, policies_of, rows_of, series_of, trades_of
-from core.dashboard._source_overview import alike_of, evidence_of, open_positions, price_of
+from core.dashboard._source import newest_signals, policies_of, series_of, trades_of
+from core.dashboard._source_overview import Book, alike_of, book_of, evidence_of, open_positions, price_of
 from core.dashboard._theme import palette
-from core.results.equity import account_curve
-from core.results.metrics import Metric, account_metrics, metrics
+from core.results.metrics import Metric
 from core.results.positions import exposure_of, extremes
-from core.results.rows import closed_rows, plan_table, taken_rows
-from core.results.statistics import summarize
 from core.results.words import in_r, in_signed_percent, in_usd
 
 __all__ = ["page"]
@@ -41,21 +38,19 @@ def page() -> None:
 
 
 def _body(view: View) -> None:
-    heads = heads_of(view.snapshot, view.exchange)
     policies = policies_of(view.snapshot, view.exchange)
-    rows = pd.DataFrame()
-    if len(heads) and policies:
-        plan = str(plan_table(heads).index[0])
-        rows = taken_rows(rows_of(view.snapshot, view.exchange, plan, policies[0]))
+    series = series_of(view.snapshot)
+    now_ms = int(series.loc[series["exchange"] == view.exchange, "frontier_ms"].max())
+    capital = view.source.capital_usd
+    book = book_of(view.snapshot, view.exchange, policies[0], capital, now_ms) if policies else Book(0, {})
     held = open_positions(view.snapshot, view.exchange, policies[0]) if policies else pd.DataFrame()
-    figures = {metric.label: metric for metric in metrics(summarize(rows))} if len(rows) else {}
     first, second = st.columns(4), st.columns(4)
     drawn: list[Callable[[], None]] = [
         partial(_price, view),
         partial(_open, held),
-        partial(_today, view, rows),
-        partial(_equity, view, rows),
-        *(partial(_figure, label, figures.get(label)) for label in _SHOWN),
+        partial(_today, book),
+        partial(_equity, capital, book),
+        *(partial(_figure, label, book.figures.get(label)) for label in _SHOWN),
         partial(_evidence, view),
     ]
     for place, draw in zip((*first, *second), drawn, strict=True):
@@ -104,41 +99,32 @@ def _open(held: pd.DataFrame) -> None:
     )
 
 
-def _today(view: View, rows: pd.DataFrame) -> None:
-    done = closed_rows(rows) if len(rows) else rows
-    series = series_of(view.snapshot)
-    now_ms = int(series.loc[series["exchange"] == view.exchange, "frontier_ms"].max())
-    today = done[done["known_ms"] >= now_ms // DAY_MS * DAY_MS] if len(done) else done
-    usd = float((today["pnl_pct"] / 100.0 * today["position_notional"]).sum()) if len(today) else 0.0
+def _today(book: Book) -> None:
     tile(
         "Today's result",
-        in_usd(usd),
-        f"{len(today)} trades over since 00:00 UTC",
+        in_usd(book.today_usd),
+        f"{book.today_n} trades over since 00:00 UTC",
         "Realised result of the taken trades that ended on this UTC day, after all costs, with their planned sizes.",
-        delta=in_r(float(today["r_multiple"].sum())) if len(today) else None,
-        good=usd >= 0,
+        delta=in_r(book.today_r) if book.today_n else None,
+        good=book.today_usd >= 0,
     )
 
 
-def _equity(view: View, rows: pd.DataFrame) -> None:
-    capital = view.source.capital_usd
+def _equity(capital: float | None, book: Book) -> None:
     if capital is None:
         tile("Account", "-", "needs the configuration (risk.capital_usd)")
         return
-    if not len(rows):
+    if book.balance is None or book.fall is None:
         tile("Account", f"{capital:,.2f} USD", "no taken trade yet")
         return
-    curve = account_curve(rows, capital)
-    balance, fall = account_metrics(curve)
-    course = np.concatenate([[curve.start], curve.balance])
     tile(
-        balance.label,
-        balance.value,
-        f"deepest fall {fall.value}",
-        f"{balance.explanation} {fall.explanation}",
-        delta=in_signed_percent(100.0 * (curve.end / curve.start - 1.0)),
-        spark=course[:: max(1, len(course) // 60)].tolist(),
-        good=curve.end >= curve.start,
+        book.balance.label,
+        book.balance.value,
+        f"deepest fall {book.fall.value}",
+        f"{book.balance.explanation} {book.fall.explanation}",
+        delta=in_signed_percent(book.change_pct),
+        spark=book.course,
+        good=book.change_pct >= 0,
     )
 
 

@@ -194,6 +194,9 @@ def _stage(
     plans = signals[signals["decided_ms"] <= now].merge(
         told[["signal_id", "state"]], left_on="id", right_on="signal_id", how="left"
     )
+    if int(candles.ts[0]) + timeframe_ms(period.timeframe) > now:
+        st.info("The record of this series begins later: press Play or Step.", icon=":material/hourglass_empty:")
+        return
     chart(
         stage_chart(candles, period.timeframe, now, plans, events, palette()),
         key="replay-candles",

@@ -22,12 +22,14 @@ BREAKDOWNS = MappingProxyType(
     {
         "symbol": "Symbol",
         "timeframe": "Timeframe",
+        "pair": "Symbol and timeframe",
         "direction": "Direction",
         "regime_trend": "Trend regime",
         "regime_vol": "Volatility regime",
         "exit_reason": "Exit reason",
         "setup": "Setup",
         "verdict": "Verdict of the gate",
+        "taken": "Taken or not",
     }
 )
 """What results can be split by, and how each is called."""
@@ -126,7 +128,7 @@ def breakdown(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     if done.empty:
         return empty_frame(BREAKDOWN)
     found = []
-    for group, part in done.groupby(by, sort=True):
+    for group, part in done.groupby(_groups(done, by), sort=True):
         weeks = week_of(part["decided_ms"].to_numpy())
         win = clustered_share((part["pnl_pct"] > 0).to_numpy(), weeks)
         r = clustered_mean(part["r_multiple"].to_numpy(), weeks)
@@ -147,6 +149,13 @@ def breakdown(rows: pd.DataFrame, by: str) -> pd.DataFrame:
         )
     table = pd.DataFrame(found).sort_values(["n", "group"], ascending=[False, True], kind="stable")
     return conform(table, BREAKDOWN)
+
+
+def _groups(done: pd.DataFrame, by: str) -> pd.Series:
+    """Return the group each closed trade belongs to."""
+    if by == "pair":
+        return done["symbol"] + " " + done["timeframe"]
+    return done[by].map({1: "taken", 0: "not taken"}) if by == "taken" else done[by]
 
 
 def _moments(ms: pd.Series) -> pd.Series:

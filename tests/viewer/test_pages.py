@@ -149,11 +149,11 @@ def test_a_single_signal_can_be_looked_at(one: Path, point_at) -> None:
 def test_results_show_all_and_taken_side_by_side(many: Path, point_at) -> None:
     at = sound(point_at(many, "results"))
     text = said(at)
-    for heading in ("All candidates", "Taken", "Equity", "How they ended", "Split by", "Trades"):
+    for heading in ("All candidates", "Taken", "Equity", "Worst falls"):
         assert heading in text
     assert "95 %: " in text
     assert "no financial advice" in text
-    assert len(at.dataframe) == 4  # every figure, exit reasons, groups, trades
+    assert len(at.dataframe) == 2  # every figure, and the worst falls: other parts are drawn when looked at
 
 
 def test_generated_candles_are_announced_on_every_page(many: Path, point_at) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -133,3 +134,11 @@ def test_another_period_starts_at_its_beginning(replay: AppTest) -> None:
     replay.run()
     assert not replay.exception
     assert replay.session_state["replay_at"] == replay.session_state["replay_period"].start_ms
+
+
+def test_before_the_record_begins_there_is_nothing_to_see_yet(replay: AppTest) -> None:
+    replay.number_input(key="replay_days").set_value(30)
+    replay.date_input(key="replay_start").set_value(date(2023, 12, 20))
+    replay.run()
+    assert not replay.exception
+    assert any("begins later" in info.value for info in replay.info)
