@@ -108,7 +108,9 @@ def _stakes(curve: Curve, stake: float, choice: Choice, held: Held | None, name:
         st.info("No closed trade yet.")
         return
     chart(
-        curve_chart(curve, "Result, USD", palette().up, False, palette(), held and (name, held, stake, 0.0)),
+        curve_chart(
+            curve, "Result, USD", palette().up, False, palette(), (name, held, stake, 0.0) if held is not None else None
+        ),
         height=_HEIGHT,
         key="equal-stakes",
         alt="Equal-stake result over time with its drawdown",
@@ -131,7 +133,7 @@ def _account(view: View, curve: Curve | None, held: Held | None, name: str, log:
     shown, title = curve, "Account, USD"
     if log and is_above:
         shown, title = replace(curve, start=1.0, balance=curve.balance / curve.start), "Account, times its start"
-    beside = held and (name, held, shown.start, shown.start)
+    beside = (name, held, shown.start, shown.start) if held is not None else None
     chart(
         curve_chart(shown, title, palette().good, True, palette(), beside, log and is_above),
         height=_HEIGHT,

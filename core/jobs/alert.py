@@ -201,15 +201,14 @@ async def _others_pass(
     desk: Desk, lane: _Lane, queue: list[list[Row]], error: NotifierUnavailable | CredentialsError, at_ms: int
 ) -> bool:
     """Say whether another message passes where the first one did not, often enough: another one each time."""
-    letter, others = queue[0], queue[1:]
-    beyond = int(letter[0]["tries"]) + 1 - PARK_AFTER
+    others, beyond = queue[1:], int(queue[0][0]["tries"]) + 1 - PARK_AFTER
     is_asked_to_wait = isinstance(error, NotifierUnavailable) and error.retry_after_s is not None
     if beyond < 0 or not others or is_asked_to_wait:
         return False
     unsaid = {row["signal_id"] for one in queue for row in one if row["kind"] == NEW_SIGNAL}
     strangers = [other for other in others if other[0]["kind"] != EVENT or other[0]["signal_id"] not in unsaid]
-    if not strangers:
-        return False  # news of a signal never overtakes its announcement: it would be left out
+    if not strangers:  # news of a signal never overtakes its announcement
+        return False
     chosen = strangers[beyond % len(strangers)]
     before = lane.counts[SENT]
     try:

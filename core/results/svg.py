@@ -24,7 +24,7 @@ _COLUMNS = 600  # pixels of a curve: each keeps its highest and lowest point
 _ROW = 24
 
 STYLE = """
-svg { display: block; height: auto; margin: .4rem 0; max-width: 100%; width: 100%; }
+svg { display: block; height: auto; margin: .4rem 0; min-width: 46rem; width: 100%; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 svg .ink { fill: var(--ink); }
 svg .grid { stroke: var(--line); stroke-width: 1; }
@@ -148,7 +148,10 @@ def line_svg(
 def _svg(height: int, label: str, parts: Sequence[str]) -> str:
     told = html.escape(label)
     inside = "".join(parts)
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{told}"><title>{told}</title>{inside}</svg>'
+    drawn = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{told}"><title>{told}</title>{inside}</svg>'
+    return (
+        f'<div class="scroll">{drawn}</div>'  # on a phone it is pushed aside instead of shrunk until nobody can read it
+    )
 
 
 def _points(x: FloatArray, y: FloatArray) -> str:
@@ -184,6 +187,10 @@ def _legend(lines: Sequence[Line]) -> str:
     return "".join(told)
 
 
+def _signed(value: float) -> str:
+    return f"{value:+g}" if value else "0"
+
+
 def interval_svg(table: pd.DataFrame, label: str) -> str:
     """Return the mean of each group with its interval, one below the other; ``""`` where no group has enough.
 
@@ -208,7 +215,7 @@ def interval_svg(table: pd.DataFrame, label: str) -> str:
     for value in ticks(low, high, 8):
         x, kind = across(value), "zero" if value == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - _FOOT}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{height - 5}" text-anchor="middle">{value:+g} R</text>')
+        parts.append(f'<text x="{x:.1f}" y="{height - 5}" text-anchor="middle">{_signed(value)} R</text>')
     for place, row in enumerate(shown.to_dict("records")):
         y = _ROW * place + _ROW / 2
         parts.append(

@@ -36,7 +36,7 @@ def test_ticks_are_round_and_inside() -> None:
 def test_lines_are_one_sound_element_without_anything_that_runs_or_loads() -> None:
     at, value = np.array([0, 10, 20]), np.array([1.0, 3.0, 2.0])
     text = line_svg([Line('<b> & "c"', "up", at, value), Line("", "bad", at, value, np.zeros(3))], 'a < b & "c"')
-    root = ET.fromstring(text)
+    (root,) = ET.fromstring(text)
     assert root.get("aria-label") == 'a < b & "c"'
     kinds = {element.tag for element in root.iter()}
     assert kinds == {"svg", "title", "line", "text", "polyline", "polygon"}
