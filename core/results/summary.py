@@ -123,7 +123,8 @@ def _figure(metric: Metric) -> str:
 
 
 def _extremes(done: pd.DataFrame) -> list[str]:
-    ranked = done.sort_values(["r_multiple", "signal_id"], kind="stable").to_dict("records")
+    ordered = done.sort_values(["r_multiple", "signal_id"], kind="stable").to_dict("records")
+    ranked = [{str(name): value for name, value in row.items()} for row in ordered]
     if len(ranked) == 1:
         return []
     return [f"Best: {_named(ranked[-1])}", f"Worst: {_named(ranked[0])}"]
