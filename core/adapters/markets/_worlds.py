@@ -51,14 +51,15 @@ MIXTURE_ROOF = 400.0
 JUMP_RATE = 1.0 / (3 * 1440)
 JUMP_SIZE = 25.0
 
-# the machine: an impulse of 22 to 80 minutes covers 4.5 standard deviations of the walk over that time, a leg of
-# 3 to 7 ATR of 15 minutes; it is over before a rule on such candles could live on it alone
-LEG_SIGMAS = 4.5
-LEG_SHORTEST_MIN, LEG_LONGEST_MIN = 22.0, 80.0
-WAIT_SHORTEST_MIN, WAIT_MEAN_MIN = 60.0, 60.0
-PULLBACK_DEPTH = 0.65  # of the leg, given back when the decision begins
+# the machine: an impulse of 25 to 35 minutes covers 5 standard deviations of the walk over that time, a leg of 4 to 5
+# ATR of 15 minutes before it raises the ATR itself; it is over before a rule on such candles could live on it alone.
+# Legs follow each other closely, so that many of such a rule's candidates are the machine's
+LEG_SIGMAS = 5.0
+LEG_SHORTEST_MIN, LEG_LONGEST_MIN = 25.0, 35.0
+WAIT_SHORTEST_MIN, WAIT_MEAN_MIN = 30.0, 30.0
+PULLBACK_DEPTH = 0.62  # of the leg, given back when the decision begins
 PULLBACK_SLOWNESS = 6.0  # times the impulse's duration it takes on average
-PULLBACK_CALM = 0.6  # its volatility over the usual
+PULLBACK_CALM = 0.45  # its volatility over the usual
 LEG_OUTGROWN = 1.4  # a leg that grows by this factor instead is no longer waited for
 DECISION_LONGEST_MIN = 1800.0  # undecided until then, it is given up; this tells nothing about the side
 TARGET_EXTENSION = 0.272  # the far barrier lies beyond the leg's end by this part of the leg
