@@ -20,12 +20,13 @@ from core import app
 from core.adapters.markets.replay import ReplayMarket
 from core.adapters.markets.synthetic import make_tape
 from core.cli._open import close, database, source_of
-from core.cli.engine import only_one, refreshed
+from core.cli.engine import UNWATCHED_S, only_one, refreshed
 from core.clock import DAY_MS, format_ms, monotonic_s
 from core.config import ConfigSource
 from core.errors import ConfigError, StoreError
 from core.jobs import calibrate, resample, retro, train, tune
 from core.jobs._desk import Desk, Report
+from core.jobs._pulse import Pulse
 from core.jobs.analyze import analyze
 from core.jobs.schedule import Schedule
 from core.jobs.transfer import import_rows
@@ -53,7 +54,7 @@ def demo(arguments: argparse.Namespace) -> int:
     with only_one(path):
         _refuse_real(source, path)
         for old in path.parent.glob(f"{path.name}*"):
-            if old.name.removeprefix(path.name).startswith(("-wal", "-shm", ".bak-v")) or old == path:
+            if old.name.removeprefix(path.name).startswith(("-wal", "-shm", ".bak-v", ".heartbeat")) or old == path:
                 old.unlink(missing_ok=True)
         artefacts.prune(source.current.models.meta.model_path, keep=())
         return asyncio.run(_demo(arguments, _own_copy(source, path.with_suffix(".yaml")), path))
@@ -158,7 +159,8 @@ async def _live(desk: Desk, source: ConfigSource, seconds: int) -> None:
         if now_ms % DAY_MS == 0:
             say(f"--- {format_ms(now_ms)} (SYNTHETIC) ---")
 
-    schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle, Weekly())
+    pulse = Pulse(database(source.current), UNWATCHED_S)
+    schedule = Schedule(desk, lambda now: refreshed(now, source), on_cycle, Weekly(), pulse=pulse)
     await schedule.run()
     told = ", ".join(f"{count} {name}" for name, count in counted.items())
     say(f"    {schedule.cycles} minutes played up to {format_ms(desk.market.now_ms())}: {told}")

@@ -32,7 +32,7 @@ from core.jobs.schedule import Schedule
 from core.jobs.weekly import Weekly
 from core.store.reader import Reader
 
-__all__ = ["analyze_results", "only_one", "refreshed", "run", "scan_signals", "stress"]
+__all__ = ["UNWATCHED_S", "analyze_results", "only_one", "refreshed", "run", "scan_signals", "stress"]
 
 CLOSE_SECONDS = 1.0
 LINGER_SECONDS = 1.0
