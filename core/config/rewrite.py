@@ -24,6 +24,7 @@ from ruamel.yaml.error import YAMLError
 from core.config._yaml import read_text
 from core.config.load import ConfigSource, load_config
 from core.config.model import Config
+from core.durable import sync_folder
 from core.errors import ConfigError, DiskError
 
 __all__ = ["Rewrite", "propose", "replace", "undone_on_failure"]
@@ -118,6 +119,7 @@ def replace(change: Rewrite) -> None:
             )
         try:
             beside.replace(path)
+            sync_folder(path.parent)
         except OSError as error:
             raise DiskError(f"{change.path}: cannot be replaced ({error.strerror})") from error
 

@@ -249,10 +249,6 @@ def judge(
     return Verdict(Board(failing, now_ms if is_down else None), tuple(opened), tuple(closed))
 
 
-def _known(told: object) -> int | None:
-    return None if told is None else int(str(told))
-
-
 def _failed(before: Failing | None, reason: str, now_ms: int, cycle_ms: int) -> Failing:
     since_ms, faults = (now_ms, 1) if before is None else (before.since_ms, before.faults + 1)
     reason = reason[:_REASON_LENGTH]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 
+from core.durable import sync_folder
 from core.errors import DiskError
 from core.store._frames import fetch
 from core.store.connection import wait_for_lock
@@ -25,7 +26,6 @@ __all__ = [
     "incremental_vacuum",
     "optimize",
     "require_room",
-    "sync_folder",
 ]
 
 _ANALYSED_ROWS = 1_000  # of an index, for the planner's figures: a few milliseconds whatever the size of a table
@@ -132,13 +132,3 @@ def copy_to(connection: apsw.Connection, partial: Path) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names last through a power cut, where the platform lets a folder be synced (Windows does not)."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -68,15 +68,15 @@ class ChangesReader(Reading):
             return [first, *(name for name in others if fetch(connection, _HAS_TRADES, (name, exchange)))]
 
     def signals_mark(self, exchange: str, last_id: int | None = None) -> Mark:
-        """Return (last id, signals up to it, decisions made again) of an exchange, up to its newest unless told."""
+        """Return (last id, signals up to it, decisions on them) of an exchange, up to its newest unless told."""
         with self._connection() as connection:
             if last_id is None:
                 newest = "SELECT max(id) FROM signals WHERE +exchange = ?"
                 last_id = int(fetch_value(connection, newest, (exchange,)) or 0)
             count = "SELECT count(*) FROM signals WHERE exchange = ? AND id <= ?"
-            again = "SELECT count(*) FROM decisions WHERE seq > 0 AND signal_id <= ?"
+            decided = "SELECT count(*) FROM decisions WHERE signal_id <= ?"
             n = fetch_value(connection, count, (exchange, last_id))
-            return last_id, n, fetch_value(connection, again, (last_id,))
+            return last_id, n, fetch_value(connection, decided, (last_id,))
 
     def new_signals(self, exchange: str, after_id: int, last_id: int, columns: Iterable[str]) -> pd.DataFrame:
         """Return the signals written after one and not after another, in the order of decision."""
@@ -103,6 +103,22 @@ class ChangesReader(Reading):
         with self._connection() as connection:
             values = (exit_policy, after_id, listed(signal_ids))
             return rows_to_frame(fetch(connection, select(TRADES, "trades WHERE " + _CHANGED), values), TRADES)
+
+    def ledger_mark(self, exchange: str, exit_policy: str) -> Mark:
+        """Return (the newest ledger, ended trades, predictions, signals, decisions): what its `ledger_rows` rest on."""
+        ledger = (
+            "SELECT p.ledger FROM predictions p CROSS JOIN signals s ON s.id = p.signal_id WHERE s.exchange = ?"
+            " ORDER BY p.signal_id DESC, p.train_max_t1 DESC LIMIT 1"
+        )
+        closed = "SELECT count(*) FROM trades WHERE status = 'CLOSED' AND exit_policy = ?"
+        with self._connection() as connection:
+            return (
+                str(fetch_value(connection, ledger, (exchange,)) or ""),
+                fetch_value(connection, closed, (exit_policy,)),
+                fetch_value(connection, "SELECT count(*) FROM predictions"),
+                fetch_value(connection, "SELECT count(*) FROM signals WHERE exchange = ?", (exchange,)),
+                fetch_value(connection, "SELECT count(*) FROM decisions"),
+            )
 
     def taken_trades(self, exchange: str, exit_policy: str) -> pd.DataFrame:
         """Return the trades of an exchange that were taken, columns `schema.TRADES`, by signal."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from core.durable import sync_folder
 from core.errors import DiskError, ModelError
 
 __all__ = ["MANIFEST", "MAX_FILES", "MAX_FILE_BYTES", "load", "prune", "publish", "versions"]
@@ -83,9 +84,9 @@ def publish(folder: Path, version: str, files: Mapping[str, bytes]) -> str:
             unfinished.mkdir()
             for name, data in {**contents, MANIFEST: manifest}.items():
                 _write(unfinished / name, data)
-            _sync_folder(unfinished)
+            sync_folder(unfinished)
             unfinished.rename(final)
-            _sync_folder(folder)
+            sync_folder(folder)
     return _sha256(manifest)
 
 
@@ -214,16 +215,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names last through a power cut, where the platform lets a folder be synced (Windows does not)."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _refuse_another(final: Path, manifest: bytes) -> None:

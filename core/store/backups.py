@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.store._maintain import sync_folder
+from core.durable import sync_folder
 
 __all__ = ["Backup", "drop", "is_ours", "listed", "name_of", "spare"]
 

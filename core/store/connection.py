@@ -155,7 +155,8 @@ def schema_version(connection: apsw.Connection, path: Path, known: int) -> int:
     if application != APPLICATION_ID:
         raise StoreError(f"database {path}: was not made by this program; name another file in app.db_path")
     if found > known:
-        raise StoreError(f"database {path}: schema {found} is newer than this program's {known}; update the program")
+        line = f"schema {found} is newer than this program's {known}; update the program, then run `make install`"
+        raise StoreError(f"database {path}: {line}")
     return found
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import apsw
 from filelock import FileLock, Timeout
 
+from core.durable import sync_folder
 from core.errors import DiskError, ModelError, StoreError
 from core.store import artefacts
 from core.store._frames import fetch, fetch_value
-from core.store._maintain import content_bytes, copy_to, require_room, sync_folder
+from core.store._maintain import content_bytes, copy_to, require_room
 from core.store.backups import Backup, is_ours, name_of
 from core.store.connection import read_only, refuse_folder, schema_version, translated
 from core.store.migrations import SCHEMA_VERSION

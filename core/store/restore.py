@@ -19,11 +19,12 @@ from pathlib import Path
 
 import apsw
 
+from core.durable import sync_folder
 from core.errors import DiskError, InputFileError, ModelError, StoreError
 from core.store import artefacts
 from core.store._frames import fetch
 from core.store._holders import connected
-from core.store._maintain import content_bytes, copy_to, require_room, sync_folder
+from core.store._maintain import content_bytes, copy_to, require_room
 from core.store.connection import Connection, refuse_folder, translated
 from core.store.copying import CONFIG_NAME, check_copy, opened_copy
 from core.store.migrations import MigrationReport, migrate
