@@ -58,7 +58,7 @@ unit: install-dev ## Fast tests
 acceptance: install-dev ## The whole engine against local servers and tapes
 	$(BIN)/python -m pytest tests/acceptance tests/meta tests/torture -q -n 2 --dist loadfile -m "not realdata and not accept" $(if $(TRADER_REALDATA),&& $(BIN)/python -m pytest tests -q -m "realdata and not slow",&& echo "not checked against recorded candles: TRADER_REALDATA names no folder")
 
-torture: install-dev ## Kill the engine, cut its power, spoil its market; then compare (SEEDS=50 takes an hour)
+torture: install-dev ## Kill the engine, cut its power, spoil its market; then compare (SEEDS=50 takes about half an hour)
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --broken all
 
 accept: install-dev ## The bars of the meta-model in their whole size: what was asked, what was measured (half an hour)

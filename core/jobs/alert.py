@@ -8,6 +8,7 @@ given up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections import Counter
@@ -149,8 +150,7 @@ async def _deliver(desk: Desk, lane: _Lane, rows: list[Row], now_ms: int) -> Non
     while queue or lane.inbox:
         queue[:0] = [[row] for row in lane.inbox]
         lane.inbox.clear()
-        at_ms = _time(desk, now_ms)
-        if not await _deliver_one(desk, lane, queue, at_ms):
+        if not await _deliver_one(desk, lane, queue, _time(desk, now_ms)):
             break
         queue.pop(0)
     lane.counts["waiting"] += sum(map(len, queue)) + len(lane.inbox)
@@ -167,12 +167,14 @@ async def _deliver_one(desk: Desk, lane: _Lane, queue: list[list[Row]], at_ms: i
     try:
         await _send(desk, lane, letter, at_ms)
     except (NotifierUnavailable, CredentialsError) as error:
-        wait_ms = _wait_ms(letter[0], error)
         needs_a_person = isinstance(error, CredentialsError)
         if not needs_a_person and await _others_pass(desk, lane, queue, error, at_ms):
+            with contextlib.suppress(NotifierError, CredentialsError):
+                await _send(desk, lane, letter, at_ms)  # a line that has just come back is no reason to give up
+                return True
             _give_up(desk, lane, letter, at_ms, f"given up after {letter[0]['tries'] + 1} tries, others pass: {error}")
             return True
-        _mark(desk, lane, letter, QUEUED, at_ms, error=str(error), next_try_ms=at_ms + wait_ms)
+        _mark(desk, lane, letter, QUEUED, at_ms, None, str(error), at_ms + _wait_ms(letter[0], error))
         _complain(desk, lane, str(error), once=needs_a_person)
         lane.needs_a_person |= needs_a_person
         return False
@@ -202,8 +204,7 @@ async def _others_pass(
 ) -> bool:
     """Say whether another message passes where the first one did not, often enough: another one each time."""
     others, beyond = queue[1:], int(queue[0][0]["tries"]) + 1 - PARK_AFTER
-    is_asked_to_wait = isinstance(error, NotifierUnavailable) and error.retry_after_s is not None
-    if beyond < 0 or not others or is_asked_to_wait:
+    if beyond < 0 or not others or (isinstance(error, NotifierUnavailable) and error.retry_after_s is not None):
         return False
     unsaid = {row["signal_id"] for one in queue for row in one if row["kind"] == NEW_SIGNAL}
     strangers = [other for other in others if other[0]["kind"] != EVENT or other[0]["signal_id"] not in unsaid]
@@ -285,8 +286,7 @@ def _wait_ms(row: Row, error: NotifierUnavailable | CredentialsError) -> int:
         return _LONGEST_WAIT_MS  # a person has to mend it; the alerts wait for that
     if error.retry_after_s is not None:
         return math.ceil(error.retry_after_s * 1000)
-    doubled: int = _FIRST_WAIT_MS << min(int(row["tries"]), 10)
-    return min(_LONGEST_WAIT_MS, doubled)
+    return min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS << min(int(row["tries"]), 10))
 
 
 def _first_messages(desk: Desk, told: pd.DataFrame) -> dict[str, dict[int, str]]:

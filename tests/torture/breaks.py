@@ -1,7 +1,6 @@
 """How a plausible program would break a promise: one small change of the product for each, made in a child process.
 
-The law: a change is made where the product decides, never in the judge; the first line of each says what is wrong with
-the program it makes.
+The law: a change is made where the product decides, never in the judge; the first line of each says what is wrong.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import Any
 import apsw
 import yaml
 
-from core.clock import floor_to, timeframe_ms
+from core.clock import MINUTE_MS, floor_to, timeframe_ms
 from core.config import rewrite
 from core.errors import NotifierError, NotifierUnavailable, TraderError
 from core.ingest import frontier as ingest
 from core.ingest.clean import clean
-from core.ingest.frontier import Series, absorb
+from core.ingest.frontier import Series
 from core.jobs import _series, alert, cycle, execute, scan, sync
 from core.jobs._desk import Desk, Report
 from core.ports import Message
@@ -28,7 +27,7 @@ from core.store._maintain import CheckpointReport
 from tests.torture import life, market, messenger
 from tests.torture.board import KILL
 from tests.torture.plan import Death, Plan
-from tests.torture.world import World
+from tests.torture.world import SYMBOLS, World
 from tests.torture.writing import TellingWriter
 
 __all__ = [
@@ -42,6 +41,7 @@ __all__ = [
     "last_minute_only",
     "long_checkpoint",
     "long_pages",
+    "long_silence",
     "marked_before_sent",
     "marked_in_bulk",
     "newest_close_only",
@@ -86,9 +86,8 @@ def last_minute_only() -> None:
 
     def due(desk: Desk, now_ms: int) -> Iterator[Any]:
         for symbol, timeframe, _, frontier_ms in plain(desk, now_ms):
-            step = timeframe_ms(timeframe)
-            if frontier_ms == floor_to(now_ms, step) == floor_to(now_ms, 60_000):
-                yield symbol, timeframe, frontier_ms - step, frontier_ms
+            if frontier_ms == floor_to(now_ms, MINUTE_MS):
+                yield symbol, timeframe, frontier_ms - timeframe_ms(timeframe), frontier_ms
 
     scan._due = due
 
@@ -118,14 +117,21 @@ def yaml_in_place() -> None:
 def empty_is_news() -> None:
     """An empty answer is taken for 'nothing happened' and the checkpoint moves on."""
 
-    def absorbed(series: Series, rows: Any, since_ms: int, now_ms: int, step_ms: int, room: int) -> Any:
-        answer = absorb(series, rows, since_ms, now_ms, step_ms, room)
-        if len(rows) or series.checkpoint_ms is None:
-            return answer
-        ahead = Series(series.begin_ms, floor_to(now_ms, step_ms), series.gaps)
-        return replace(answer, series=ahead, is_later=True)
+    plain = sync.pull
 
-    _series.absorb = absorbed
+    async def pull(desk: Desk, symbol: str, series: Series, now_ms: int, *rest: Any) -> Any:
+        pulled = await plain(desk, symbol, series, now_ms, *rest)
+        if pulled.fault and pulled.series.checkpoint_ms is not None:
+            pulled.fault, pulled.series = None, replace(pulled.series, checkpoint_ms=floor_to(now_ms, MINUTE_MS))
+        return pulled
+
+    sync.pull = pull
+
+
+def long_silence(world: World, plan: Plan) -> tuple[World, Plan]:
+    """Let one symbol answer with nothing for longer than the overlap reaches back."""
+    plan.answers.update({(tick, SYMBOLS[0]): "empty" for tick in range(30, 38)})
+    return world, plan
 
 
 def long_pages(world: World, plan: Plan) -> tuple[World, Plan]:
@@ -146,8 +152,7 @@ def no_unique_key() -> None:
 
 
 def retro_often(world: World, plan: Plan) -> tuple[World, Plan]:
-    plan.retro = [20, 60, 100]
-    return world, plan
+    return world, replace(plan, retro=[20, 60, 100])
 
 
 def long_checkpoint() -> None:
@@ -192,8 +197,7 @@ def marked_in_bulk() -> None:
 
 
 def _words(row: dict[Any, Any]) -> Message:
-    text = f"#{row['signal_id']} {row['kind']}"
-    return Message(text, text)
+    return Message(text := f"#{row['signal_id']} {row['kind']}", text)
 
 
 def flood_is_refusal() -> None:
@@ -242,7 +246,7 @@ def frontier_first() -> None:
 
 def dies_behind(world: World, plan: Plan) -> tuple[World, Plan]:
     """Let it die while it catches up: eight minutes behind, at one of its first commits."""
-    plan.deaths = []
+    plan.deaths.clear()
     for number, tick in enumerate(range(10, world.ticks - 20, 15)):
         plan.deaths.append(Death(KILL, tick, "cycle.after", 1, 8))
         plan.deaths.append(Death(KILL, tick + 9, "writer.commit.after", 1 + number % 3, 0))
@@ -260,8 +264,8 @@ def fault_is_the_end() -> None:
 
     async def run(desk: Desk, now_ms: int) -> Report:
         report = await sync.run(desk, now_ms)
-        for symbol in sorted(gone):
-            desk.writer.set_symbol_off(desk.exchange, symbol, "answered with an error", now_ms)
+        for name in sorted(gone):
+            desk.writer.set_symbol_off(desk.exchange, name, "answered with an error", now_ms)
         desk.symbols = [symbol for symbol in desk.symbols if symbol not in gone]
         return report
 
@@ -281,8 +285,7 @@ def trades_given_up() -> None:
             desk.memory["gave up"] = True
             return Report("execute_signals")
 
-    stages = [(name, run if stage is execute.run else stage) for name, stage in cycle.STAGES]
-    cycle.STAGES = tuple(stages)
+    cycle.STAGES = tuple((name, run if stage is execute.run else stage) for name, stage in cycle.STAGES)
 
 
 def often_full(world: World, plan: Plan) -> tuple[World, Plan]:

@@ -65,7 +65,7 @@ BROKEN = (
     Broken("open-candle-kept", "P2", "engine", breaks.open_candle_kept),
     Broken("last-minute-only", "P2", "engine", breaks.last_minute_only),
     Broken("newest-close-only", "P2", "engine", breaks.newest_close_only, (1, 4), is_long=True),
-    Broken("empty-is-news", "P2", "engine", breaks.empty_is_news),
+    Broken("empty-is-news", "P2", "engine", breaks.empty_is_news, (0, 3), breaks.long_silence),
     Broken("pages-of-1000", "P2", "engine", _nothing, (1, 4), breaks.long_pages, is_long=True),
     Broken("no-lock", "second engine", "engine", breaks.no_lock),
     Broken("no-unique-key", "P2", "engine", breaks.no_unique_key, (3, 9), breaks.retro_often),

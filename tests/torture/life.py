@@ -153,13 +153,13 @@ async def _drain(desk: Desk, board: Board) -> None:
 def _refreshed(source: ConfigSource, home: Home, plan: Plan, board: Board, met: Counter[str], desk: Desk) -> Desk:
     """Read the configuration again, as every cycle does; where it is the tick for it, change the file first."""
     tick, sound = board["tick"], home.folder / "sound.yaml"
-    if tick in plan.broken:
+    if tick in plan.broken and not sound.exists():
         met["config half written"] += 1
         text = home.config.read_text(encoding="utf-8")
         sound.write_text(text, encoding="utf-8")
         home.config.write_text(text[: len(text) // 2] + "\n  : [", encoding="utf-8")
-    elif sound.exists():
-        sound.rename(home.config)
+    elif tick not in plan.broken and sound.exists():
+        sound.replace(home.config)
     if tick in plan.rewritten:
         met["config rewritten"] += 1
         line = {"min_ev_pct": float(tick), "expires": "2030-01-01"}
