@@ -158,7 +158,7 @@ class NotifierUnavailable(NotifierError):
 
 
 class ChatRefused(NotifierError):
-    """The chat takes no message at all (the bot is blocked or not in it); what waits may go when a person mends that."""
+    """The chat takes no message at all (the bot is blocked or not in it): what waits may go once a person mends it."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
