@@ -5,14 +5,18 @@ The law: one exit policy at a time, and the plans of one configuration; figures 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
+from core.errors import UsageError, nearest
 from core.jobs._book import exits_of
 from core.jobs._desk import Desk
 from core.jobs._learning import plans_of
 from core.results.rows import newest_policy, plan_table
 
-__all__ = ["Subject", "subject_of"]
+__all__ = ["Subject", "narrowed", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,41 @@ def subject_of(desk: Desk) -> Subject:
     played = mine.empty or bool((mine["exit_policy"] == exits).any())
     policy = exits if played else newest_policy(mine, desk.reader.exit_policies())
     return Subject(chosen, policy, planned and played)
+
+
+def narrowed(
+    heads: pd.DataFrame,
+    symbols: Sequence[str],
+    timeframes: Sequence[str],
+    start_ms: int | None,
+    end_ms: int | None,
+) -> pd.DataFrame:
+    """Return the candidates a command was asked about.
+
+    Parameters
+    ----------
+    heads : pandas.DataFrame
+        Columns symbol, timeframe and decided_ms.
+    symbols, timeframes : sequence of str
+        Empty for all.
+    start_ms, end_ms : int or None
+        Decided in ``[start_ms, end_ms)``.
+
+    Raises
+    ------
+    UsageError
+        One of the names is not among the candidates.
+    """
+    keep = pd.Series(True, index=heads.index)
+    for column, asked in (("symbol", symbols), ("timeframe", timeframes)):
+        known = sorted(set(heads[column]))
+        for name in asked:
+            if name not in known:
+                raise UsageError(f"{column} '{name}' has no trade under this choice; {nearest(name, known)}")
+        if asked:
+            keep &= heads[column].isin(list(asked))
+    if start_ms is not None:
+        keep &= heads["decided_ms"] >= start_ms
+    if end_ms is not None:
+        keep &= heads["decided_ms"] < end_ms
+    return heads[keep]

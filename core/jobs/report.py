@@ -17,6 +17,7 @@ from core.config import Config
 from core.errors import InputFileError, StoreError, UsageError, nearest
 from core.gate import Evidence
 from core.jobs._page import put_page
+from core.jobs._subject import narrowed
 from core.results.costs_split import CostSplit, split_costs
 from core.results.holding import Closes, Held, hold
 from core.results.rows import SIGNAL_COLUMNS, closed_rows, newest_policy, plan_table, result_rows
@@ -92,7 +93,7 @@ def report_page(reader: Reader, config: Config, request: ReportRequest) -> tuple
     plan_hash = str(plan_table(heads).index[0])
     of_plan = heads[heads["plan_hash"] == plan_hash]
     exit_policy = _policy(reader, exchange, request.exit_policy)
-    chosen = _narrowed(of_plan, request)
+    chosen = narrowed(of_plan, request.symbols, request.timeframes, request.start_ms, request.end_ms)
     rows = result_rows(reader.trades(exchange=exchange, exit_policy=exit_policy), chosen)
     if rows.empty:
         raise StoreError(f"report: no trade in this choice; {_NOTHING}")
@@ -123,22 +124,6 @@ def _policy(reader: Reader, exchange: str, asked: str | None) -> str:
     if exit_policy not in policies:
         raise UsageError(f"exit policy '{exit_policy}' is not on record; {nearest(exit_policy, policies)}")
     return exit_policy
-
-
-def _narrowed(heads: pd.DataFrame, request: ReportRequest) -> pd.DataFrame:
-    keep = pd.Series(True, index=heads.index)
-    for column, asked in (("symbol", request.symbols), ("timeframe", request.timeframes)):
-        known = sorted(set(heads[column]))
-        for name in asked:
-            if name not in known:
-                raise UsageError(f"{column} '{name}' has no signal under this plan; {nearest(name, known)}")
-        if asked:
-            keep &= heads[column].isin(list(asked))
-    if request.start_ms is not None:
-        keep &= heads["decided_ms"] >= request.start_ms
-    if request.end_ms is not None:
-        keep &= heads["decided_ms"] < request.end_ms
-    return heads[keep]
 
 
 def _scope(exchange: str, plan_hash: str, exit_policy: str, request: ReportRequest, n: int) -> list[str]:

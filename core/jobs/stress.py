@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from core.errors import UsageError, nearest
+from core.jobs._subject import narrowed
 from core.pipeline import simulate
 from core.results.metrics import SYNTHETIC, UNGATED
 from core.results.rows import newest_policy, plan_table
@@ -84,7 +83,7 @@ def stress_text(reader: Reader, request: StressRequest, progress: Progress | Non
         raise UsageError(f"exit policy '{exit_policy}' is not on record; {nearest(exit_policy, policies)}")
     played = trades.loc[trades["exit_policy"] == exit_policy, "signal_id"]
     of_plan = heads[(heads["plan_hash"] == plan_hash) & heads["id"].isin(played) & (heads["in_sample"] == 0)]
-    chosen = _narrowed(of_plan, request)
+    chosen = narrowed(of_plan, request.symbols, request.timeframes, request.start_ms, request.end_ms)
     head = f"{exchange}, plan {plan_hash}, exit policy {exit_policy}: {len(chosen):,} of {len(of_plan):,} candidates"
     if chosen.empty:
         return f"{head}. Nothing to play in this choice."
@@ -92,19 +91,3 @@ def stress_text(reader: Reader, request: StressRequest, progress: Progress | Non
     warnings = [SYNTHETIC] * (reader.meta(f"synthetic:{exchange}") == "1")
     warnings += [UNGATED] * (str(newest["verdict"].iloc[0]) == "UNGATED")
     return "\n".join([head, *warnings, told(found)])
-
-
-def _narrowed(heads: pd.DataFrame, request: StressRequest) -> pd.DataFrame:
-    keep = pd.Series(True, index=heads.index)
-    for column, asked in (("symbol", request.symbols), ("timeframe", request.timeframes)):
-        known = sorted(set(heads[column]))
-        for name in asked:
-            if name not in known:
-                raise UsageError(f"{column} '{name}' has no trade under this choice; {nearest(name, known)}")
-        if asked:
-            keep &= heads[column].isin(list(asked))
-    if request.start_ms is not None:
-        keep &= heads["decided_ms"] >= request.start_ms
-    if request.end_ms is not None:
-        keep &= heads["decided_ms"] < request.end_ms
-    return heads[keep]
