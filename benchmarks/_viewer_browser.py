@@ -15,12 +15,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks._measure import ROOT
 
-__all__ = ["CHROMIUM", "FLAGS", "PAGES", "Window", "opened_browser", "serving"]
+__all__ = ["CHROMIUM", "FLAGS", "PAGES", "Wheel", "Window", "opened_browser", "serving"]
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -37,42 +38,64 @@ PAGES: Mapping[str, str] = {
 }
 """Title of each page by its address."""
 
+_BETWEEN_MS = 150  # between two turns of the wheel
 _STARTED_WITHIN_S = 120.0
 _SEEN_WITHIN_MS = 120_000.0
 
-# Says when a page first shows its heading with a figure of its own: not one left over from the page before.
+# Says when a page first shows its heading with a figure of its own (not one left over from the page before), when a
+# chart was last painted after the data of a large one came, and which tasks kept the page from answering.
 _WATCH = """
 (() => {
-  const figure = '[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stEChartsChart] canvas';
+  const figures = '[data-testid=stMetricValue], [data-testid=stDataFrame], [data-testid=stEChartsChart] canvas';
   const shown = (node) => {
-    if (node.closest('[data-stale=true]')) return false;
     const box = node.getBoundingClientRect();
-    return box.width > 20 && box.height > 10 && box.top < window.innerHeight;
+    return !node.closest('[data-stale=true]') && box.width > 20 && box.height > 10 && box.top < window.innerHeight;
   };
-  const drawn = (canvas) => {
-    const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-    let filled = 0;
-    for (let at = 3; at < data.length; at += 4 * 97) filled += data[at] > 0;
-    return filled > 200;
-  };
+  const busy = () => document.querySelector('[data-stale=true], [data-testid=stStatusWidget]') !== null;
   window.viewer = {
-    long: [],
+    long: [], frames: [], clicked: 0, painted: 0, received: 0,
     titled: (title) => [...document.querySelectorAll('h1')].some((head) => head.textContent.trim() === title),
-    seen: (title) => viewer.titled(title) && [...document.querySelectorAll(figure)].some(shown),
-    charted: (key) => {
-      const canvas = document.querySelector(`[class*="${key}"] [data-testid=stEChartsChart] canvas`)
-        ?? document.querySelector(`[data-testid=stEChartsChart] canvas`);
-      return canvas !== null && shown(canvas) && drawn(canvas);
-    },
-    when: (test, from) => new Promise((done) => {
-      const look = () => test() ? requestAnimationFrame(() => done(performance.now() - from))
-        : requestAnimationFrame(look);
+    seen: (title, from) => new Promise((done) => {
+      const look = () => viewer.titled(title) && [...document.querySelectorAll(figures)].some(shown)
+        ? requestAnimationFrame(() => done(performance.now() - from)) : requestAnimationFrame(look);
+      look();
+    }),
+    drawn: (from) => new Promise((done) => {
+      const look = () => viewer.received > from && viewer.painted > viewer.received && !busy()
+        && performance.now() - viewer.painted > 700 ? done(viewer.painted - from) : setTimeout(look, 50);
       look();
     }),
   };
   new PerformanceObserver((list) => viewer.long.push(...list.getEntries().map((one) => one.duration)))
     .observe({type: 'longtask', buffered: true});
+  for (const name of ['stroke', 'fill', 'fillRect', 'drawImage']) {
+    const plain = CanvasRenderingContext2D.prototype[name];
+    CanvasRenderingContext2D.prototype[name] = function (...given) {
+      if (this.canvas.closest?.('[data-testid=stEChartsChart]')) viewer.painted = performance.now();
+      return plain.apply(this, given);
+    };
+  }
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('message', (message) => {
+        const size = message.data.byteLength ?? message.data.size ?? message.data.length;
+        if (size > LARGE) viewer.received = performance.now();
+      });
+    }
+  };
 })();
+""".replace("LARGE", "1_000_000")
+
+
+_ON_WHEEL = """
+(() => {
+  viewer.long.length = 0;
+  window.addEventListener('wheel', () => {
+    const from = performance.now();
+    requestAnimationFrame(() => requestAnimationFrame(() => viewer.frames.push(performance.now() - from)));
+  }, {capture: true, passive: true});
+})()
 """
 
 
@@ -141,6 +164,25 @@ def opened_browser() -> Iterator[Any]:
             browser.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """How a chart followed the wheel.
+
+    Parameters
+    ----------
+    frame_ms : list of float
+        By step, until the frame after it was drawn.
+    long_ms : list of float
+        Tasks that kept the page from answering for more than 50 ms.
+    busy_ms : list of float
+        By step, what the page's main thread computed: processor time, whatever else the machine did.
+    """
+
+    frame_ms: list[float]
+    long_ms: list[float]
+    busy_ms: list[float]
+
+
 class Window:
     """A tab in front of the viewer, with its own empty cache.
 
@@ -156,6 +198,8 @@ class Window:
         self._context.set_default_timeout(_SEEN_WITHIN_MS)
         self._page = self._context.new_page()
         self._page.add_init_script(_WATCH)
+        self._session = self._context.new_cdp_session(self._page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
         self._address = address
 
     def close(self) -> None:
@@ -192,33 +236,32 @@ class Window:
         self._mark_click()
         self._page.get_by_role("option", name=option, exact=True).click()
 
-    def charted(self, key: str) -> float:
-        """Return seconds from the marked click until a chart of that key is on its canvas."""
-        return float(self._page.evaluate("(key) => viewer.when(() => viewer.charted(key), viewer.clicked)", key)) / 1000
+    def drawn(self) -> float:
+        """Return seconds from the marked click until a large chart is painted and nothing more is."""
+        return float(self._page.evaluate("viewer.drawn(viewer.clicked)")) / 1000
 
-    def wheel(self, key: str, steps: int) -> tuple[list[float], list[float]]:
-        """Turn the wheel over a chart; return milliseconds to the next frame by step, and of the long tasks."""
-        canvas = self._page.locator("[data-testid=stEChartsChart] canvas").first
+    def wheel(self, steps: int) -> Wheel:
+        """Turn the wheel over the chart, two thirds of the steps in and the rest out again."""
+        canvas = self._page.get_by_test_id("stEChartsChart").first
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
         self._page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.3)
         self._page.wait_for_timeout(500)
-        self._page.evaluate(
-            """() => {
-              viewer.long.length = 0;
-              viewer.frames = [];
-              window.addEventListener('wheel', () => {
-                const from = performance.now();
-                requestAnimationFrame(() => requestAnimationFrame(() => viewer.frames.push(performance.now() - from)));
-              }, {capture: true, passive: true});
-            }"""
-        )
+        self._page.evaluate(_ON_WHEEL)
+        busy_ms = []
         for step in range(steps):
+            before = self._busy_ms()
             self._page.mouse.wheel(0, -240 if step < steps - steps // 3 else 240)
             self._page.wait_for_function("(n) => viewer.frames.length > n", arg=step)
-            self._page.wait_for_timeout(120)
+            self._page.wait_for_timeout(_BETWEEN_MS)
+            busy_ms.append(self._busy_ms() - before)
         found = self._page.evaluate("({frames: viewer.frames, long: viewer.long})")
-        return [float(ms) for ms in found["frames"]], [float(ms) for ms in found["long"]]
+        return Wheel([float(ms) for ms in found["frames"]], [float(ms) for ms in found["long"]], busy_ms)
+
+    def _busy_ms(self) -> float:
+        """Return what the page's main thread has computed so far, milliseconds of processor."""
+        found = self._session.send("Performance.getMetrics")["metrics"]
+        return 1000.0 * next(float(one["value"]) for one in found if one["name"] == "TaskDuration")
 
     def _mark_click(self) -> None:
         self._page.evaluate(
@@ -226,5 +269,4 @@ class Window:
         )
 
     def _seen(self, title: str, since: str) -> float:
-        asked = f"(title) => viewer.when(() => viewer.seen(title), {since})"
-        return float(self._page.evaluate(asked, title)) / 1000
+        return float(self._page.evaluate(f"(title) => viewer.seen(title, {since})", title)) / 1000

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     arguments = parser.parse_args(argv)
     text = arguments.page.read_text(encoding="utf-8")
-    for name in ("bench", "peers"):
+    for name in ("bench", "peers", "viewer"):
         path = arguments.results / f"{name}.json"
         if not path.is_file():
             print(f"{path}: not measured yet, its table stays as it is", file=sys.stderr)

@@ -5,7 +5,6 @@ The law: the zoom part of an option never changes with the data, so that a refre
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,13 @@ LEGEND: Option = {"type": "scroll", "top": 2, "right": 12, "itemWidth": 16, "ite
 
 def moment_labels(ts_ms: Any, step_ms: int) -> list[str]:
     """Return the axis label of each candle: a date, or a date and time below a day; UTC."""
-    form = "%Y-%m-%d" if step_ms >= DAY_MS else "%Y-%m-%d %H:%M"
-    return [datetime.fromtimestamp(int(ms) / 1000, tz=UTC).strftime(form) for ms in ts_ms]
+    moments = np.asarray(ts_ms, dtype=np.int64).astype("datetime64[ms]")
+    if step_ms >= DAY_MS:
+        return [str(label) for label in np.datetime_as_string(moments, unit="D").tolist()]
+    # A hundred thousand at once: ISO 8601 has a T where people read a blank.
+    letters = np.datetime_as_string(moments, unit="m").astype("U16").reshape(-1, 1).view("U1").copy()
+    letters[:, 10] = " "
+    return [str(label) for label in letters.view("U16").ravel().tolist()]
 
 
 def zoom(axes: list[int], start: int) -> list[Option]:

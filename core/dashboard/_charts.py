@@ -23,10 +23,12 @@ __all__ = ["candle_chart", "chart_height", "marked"]
 
 _PLAIN, _TAGGED = 72, 104  # pixels at the right: for prices, and for the tags of levels
 _LEFT, _LABEL = 12, 68  # pixels: at the left, and the width of a label of the axis of time
+_MANY = 1_500  # bars from which on they are drawn as one
 _TOP, _PRICE, _VOLUME, _PANE, _GAP, _FOOT = 40, 364, 56, 84, 16, 84  # heights of the parts of a candle chart, pixels
 
 
 def _candle_frame(candles: Candles, axis: Axis) -> pd.DataFrame:
+    rising = candles.close >= candles.open
     frame = pd.DataFrame(
         {
             "open": candles.open,
@@ -34,7 +36,8 @@ def _candle_frame(candles: Candles, axis: Axis) -> pd.DataFrame:
             "low": candles.low,
             "high": candles.high,
             "volume": candles.volume,
-            "rising": (candles.close >= candles.open).astype(np.float64),
+            "rising": np.where(rising, candles.volume, np.nan),
+            "falling": np.where(rising, np.nan, candles.volume),
         }
     )
     frame = frame.reindex(range(len(axis.labels)))  # the empty columns to the right hold no candle
@@ -132,15 +135,7 @@ def candle_chart(
             "encode": {"x": "time", "y": ["open", "close", "low", "high"], "tooltip": ["open", "high", "low", "close"]},
             "itemStyle": {"color": look.up, "borderColor": look.up, "color0": look.down, "borderColor0": look.down},
         },
-        {
-            "type": "bar",
-            "name": "Volume",
-            "xAxisIndex": 1,
-            "yAxisIndex": 1,
-            "barWidth": "70%",
-            "large": False,
-            "encode": {"x": "time", "y": "volume"},
-        },
+        *_volume_bars(look),
         *_signal_marks(candles, axis, signals, look),
         *(line for one in over for line in _lines(one, 0, look)),
         *(line for at, one in enumerate(panes, start=2) for line in _lines(one, at, look)),
@@ -153,17 +148,32 @@ def candle_chart(
         "animation": False,
         "legend": {**LEGEND, "left": _LEFT, "data": _legend(overlay, over)},
         "dataset": {"source": frame},
-        "visualMap": {
-            "show": False,
-            "seriesIndex": 1,  # volume takes the colour of its candle
-            "dimension": "rising",
-            "pieces": [{"value": 1, "color": look.up}, {"value": 0, "color": look.down}],
-        },
         "dataZoom": zoom(list(range(2 + len(panes))), zoom_start),
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "cross"}, "valueFormatter": _price_format(candles)},
         "series": series,
     }
+
+
+def _volume_bars(look: Palette) -> list[Option]:
+    """Return the series of volume in the colour of its candle: one each, so that very many are drawn in one stroke."""
+    bars: Option = {"type": "bar", "xAxisIndex": 1, "yAxisIndex": 1, "barWidth": "70%", "barGap": "-100%"}
+    bars |= {"large": True, "largeThreshold": _MANY}
+    return [
+        {
+            **bars,
+            "name": "Volume",
+            "encode": {"x": "time", "y": "rising", "tooltip": ["volume"]},
+            "itemStyle": {"color": look.up},
+        },
+        {
+            **bars,
+            "name": "Volume, falling",
+            "encode": {"x": "time", "y": "falling"},
+            "itemStyle": {"color": look.down},
+            "tooltip": {"show": False},
+        },
+    ]
 
 
 def _lines(study: Study, at: int, look: Palette) -> list[Option]:

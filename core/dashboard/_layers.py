@@ -64,7 +64,8 @@ def laid_over(candles: Candles, axis: Axis, picked: pd.Series | None, marks: pd.
         )
         below = st.pills("Beneath it", list(PANES), selection_mode="multi", key="laid_below", help=_listed(PANES))
     leg = plan_leg(str(picked["plan"])) if picked is not None else None
-    leg = leg or last_leg(candles)
+    if leg is None and {"Anchored VWAP", "Fibonacci"} & set(chosen):
+        leg = last_leg(candles)
     over = [study(name, candles) for name in chosen if name in OVERLAYS]
     shapes: list[Option] = []
     if "Anchored VWAP" in chosen and leg is not None:

@@ -12,9 +12,6 @@ import numpy as np
 
 from core.dashboard._axis import Axis, Option
 from core.dashboard._theme import Palette
-from core.indicators.regime import regime_at
-from core.indicators.swings import swing_pivots
-from core.indicators.volatility import wilder_atr
 from core.schema import Candles
 
 __all__ = [
@@ -47,6 +44,8 @@ Leg = tuple[tuple[int, float], tuple[int, float]]
 
 def legs_of(candles: Candles) -> list[tuple[int, float]]:
     """Return the alternating swings of a run as (position, price): of several highs in a row the highest counts."""
+    from core.indicators.swings import swing_pivots
+
     positions, kinds = swing_pivots(candles.high, candles.low, _PIVOT)
     found: list[tuple[int, float, int]] = []
     for place, kind in zip(positions.tolist(), kinds.tolist(), strict=True):
@@ -101,6 +100,8 @@ def order_blocks(candles: Candles, axis: Axis, look: Palette) -> list[Option]:
     For a leg of at least three ATR between two swings: the last candle that closed against it, at or before the leg's
     start plus three candles. It is over once a later candle trades beyond its middle.
     """
+    from core.indicators.volatility import wilder_atr
+
     atr = wilder_atr(candles.high, candles.low, candles.close, 14)
     swings = legs_of(candles)
     blocks: list[list[Option]] = []
@@ -131,6 +132,8 @@ def order_blocks(candles: Candles, axis: Axis, look: Palette) -> list[Option]:
 
 def regime_bands(candles: Candles, axis: Axis, look: Palette) -> list[Option]:
     """Return the series that shades where the market trended."""
+    from core.indicators.regime import regime_at
+
     trend, _ = regime_at(candles, np.arange(len(candles)))
     on = np.array([word == "trend" for word in trend])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))

@@ -180,12 +180,15 @@ def candles_of(
     timeframe: str,
     count: int,
     span: tuple[int, int] | None = None,
+    until_ms: int | None = None,
 ) -> Candles:
-    """Return the newest `count` candles, or those of a span of time, at most `count`."""
+    """Return the newest `count` candles, or those of a span of time, at most `count`; none from `until_ms` on."""
     reader = Reader(Path(snapshot.path))
     if span is None:
-        return reader.last_candles(exchange, symbol, timeframe, count)
-    found = reader.candles(exchange, symbol, timeframe, span[0], span[1])
+        return reader.last_candles(exchange, symbol, timeframe, count, until_ms)
+    found = reader.candles(
+        exchange, symbol, timeframe, span[0], span[1] if until_ms is None else min(span[1], until_ms)
+    )
     return found.slice(max(0, len(found) - count))
 
 

@@ -14,13 +14,23 @@ import streamlit as st
 
 from core.clock import DAY_MS
 from core.dashboard._source import Snapshot, policies_of
-from core.features import feature_set
+from core.results.reliability import LEDGER_ROWS, Reliability, reliability, reliability_table
+from core.schema import conform
 from core.store import artefacts
-from core.store.reader import Reader
+from core.store.reader import Mark, Reader
 from core.training.card import card_of, model_from_files
 from core.training.drift import Course, courses, feature_shift
 
-__all__ = ["cards_of", "drift_of", "importance_of", "said_and_came", "shift_of", "thresholds_of"]
+__all__ = [
+    "cards_of",
+    "drift_of",
+    "importance_of",
+    "reliability_of",
+    "said_and_came",
+    "shift_of",
+    "slices_of",
+    "thresholds_of",
+]
 
 _LOOKED_AT = 2_000  # newest candidates whose contributions are averaged
 _LATELY_MS = 60 * DAY_MS
@@ -38,14 +48,23 @@ def cards_of(snapshot: Snapshot) -> tuple[pd.DataFrame, dict[str, dict[str, Any]
     return models, cards, reader.reigns()
 
 
-@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
 def said_and_came(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
     """Return what was said of finished candidates before their outcome, beside it: live where somebody did, else by a
-    walk-forward that knew nothing later. Columns of `Reader.ledger_rows`, won, net_r and ev_r."""
-    reader = Reader(Path(snapshot.path))
+    walk-forward that knew nothing later. Columns of `Reader.ledger_rows`, won, net_r and ev_r; nobody may change it."""
     policies = policies_of(snapshot, exchange)
-    ledger = reader.newest_ledger(exchange) or None
-    said = reader.ledger_rows(exchange, policies[0] if policies else "", ledger=ledger)
+    policy = policies[0] if policies else ""
+    return _said(snapshot.path, exchange, policy, _ledger_mark(snapshot, exchange, policy))
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def _ledger_mark(snapshot: Snapshot, exchange: str, exit_policy: str) -> Mark:
+    return Reader(Path(snapshot.path)).ledger_mark(exchange, exit_policy)
+
+
+@st.cache_resource(ttl=3600, max_entries=2, show_spinner=False)
+def _said(path: str, exchange: str, exit_policy: str, mark: Mark) -> pd.DataFrame:
+    """Read it again only where the mark has changed: most minutes end no trade."""
+    said = Reader(Path(path)).ledger_rows(exchange, exit_policy, ledger=str(mark[0]) or None)
     live = said["source"] == "live"
     once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
     return once.assign(
@@ -53,6 +72,18 @@ def said_and_came(snapshot: Snapshot, exchange: str) -> pd.DataFrame:
         net_r=once["r_multiple"],
         ev_r=once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False),
     )
+
+
+@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+def reliability_of(snapshot: Snapshot, exchange: str) -> Reliability:
+    """Return how far what was said came."""
+    return reliability(conform(said_and_came(snapshot, exchange), LEDGER_ROWS))
+
+
+@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
+def slices_of(snapshot: Snapshot, exchange: str, by: str) -> pd.DataFrame:
+    """Return the same by a column, such as the timeframe."""
+    return reliability_table(conform(said_and_came(snapshot, exchange), LEDGER_ROWS), by)
 
 
 @st.cache_data(ttl=600, max_entries=4, show_spinner=False)
@@ -84,6 +115,8 @@ def importance_of(path: str, models: str, version: str, sha256: str) -> pd.DataF
     ModelError
         The model's files are missing or do not verify.
     """
+    from core.features import feature_set
+
     model, _ = model_from_files(version, artefacts.load(Path(models), version, sha256))
     reader = Reader(Path(path))
     _, vectors = reader.features(model.feature_set)

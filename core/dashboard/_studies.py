@@ -1,7 +1,7 @@
 """Studies of a run of candles: the lines a trader lays over the price or beneath it.
 
-The law: pure; what the engine itself computes comes from its own kernels, the rest from `ta`; a value that is not yet
-known is NaN, and each value knows its own candle and earlier ones alone.
+The law: pure; what the engine itself computes comes from its own kernels, the rest from `ta`, both imported when used;
+a value that is not yet known is NaN, and each value knows its own candle and earlier ones alone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.clock import DAY_MS
-from core.indicators.averages import ema
-from core.indicators.momentum import wilder_rsi
-from core.indicators.volatility import wilder_atr
 from core.schema import Candles, FloatArray
 
 __all__ = [
@@ -84,6 +81,8 @@ def study(name: str, candles: Candles) -> Study:
 
 
 def _emas(candles: Candles) -> Study:
+    from core.indicators.averages import ema
+
     spans = ((20, 0), (50, 1), (200, 3))
     return Study("EMA", tuple(Line(f"EMA {span}", ema(candles.close, span), colour) for span, colour in spans))
 
@@ -127,6 +126,8 @@ def _psar(candles: Candles) -> Study:
 
 
 def _rsi(candles: Candles) -> Study:
+    from core.indicators.momentum import wilder_rsi
+
     return Study("RSI", (Line(f"RSI {_RSI}", wilder_rsi(candles.close, _RSI), 0),), levels=(30.0, 70.0))
 
 
@@ -147,6 +148,8 @@ def _macd(candles: Candles) -> Study:
 
 
 def _atr(candles: Candles) -> Study:
+    from core.indicators.volatility import wilder_atr
+
     values = wilder_atr(candles.high, candles.low, candles.close, _ATR)
     return Study("ATR", (Line(f"ATR {_ATR}, %", 100.0 * values / candles.close, 3),))
 

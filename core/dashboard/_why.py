@@ -20,14 +20,12 @@ from core.dashboard._shared import View
 from core.dashboard._source import Snapshot
 from core.dashboard._theme import Palette, palette
 from core.errors import ModelError
-from core.features import feature_set
 from core.gate import Evidence
 from core.results._verdicts import threshold_words
 from core.results.explain import to_plain
 from core.results.words import in_percent, in_r, in_signed_percent
 from core.store import artefacts
 from core.store.reader import Reader
-from core.training.card import model_from_files
 
 __all__ = ["moves_of", "waterfall", "why_section"]
 
@@ -50,6 +48,9 @@ def moves_of(path: str, models: str, version: str, signal_id: int) -> tuple[floa
     ModelError
         The model is not on record, its files do not verify, or the signal's features are not stored.
     """
+    from core.features import feature_set  # half a second of imports, for who looks at a judged signal
+    from core.training.card import model_from_files
+
     reader = Reader(Path(path))
     recorded = reader.models().set_index("version")
     if version not in recorded.index:

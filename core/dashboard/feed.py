@@ -14,13 +14,15 @@ import streamlit as st
 from core.clock import DAY_MS
 from core.dashboard._parts import empty_state, table
 from core.dashboard._shared import View, show
-from core.dashboard._source import Snapshot, newest_signals, policies_of
+from core.dashboard._source import Snapshot, heads_of, newest_signals, policies_of
+from core.dashboard._source_record import trades_at
 from core.results.feed import FEED_SIGNALS, Filters, feed_rows, filtered
 from core.store.reader import Reader
 
 __all__ = ["page"]
 
 _HOLD_S = 10.0
+_FILTERS = 160  # pixels: about the height of the filters
 _PERIODS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "Everything": 0}
 _REFUSERS = {"Anybody or nobody": "", "The gate": "gate", "A limit": "limit"}
 _TAKEN = {"Taken or not": "", "Taken": "yes", "Not taken": "no"}
@@ -31,13 +33,15 @@ def page() -> None:
     show("Signals feed", _body, _HOLD_S)
 
 
-@st.cache_data(ttl=600, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=600, max_entries=4, show_spinner=False)
 def feed_of(snapshot: Snapshot, exchange: str, exit_policy: str, start_ms: int) -> pd.DataFrame:
-    """Return the candidates decided from a time on beside their trades, columns `feed.FEED`."""
+    """Return the candidates decided from a time on beside their trades, columns `feed.FEED`; nobody may change it."""
+    if not start_ms:
+        return feed_rows(heads_of(snapshot, exchange), trades_at(snapshot, exit_policy))
     reader = Reader(Path(snapshot.path))
     signals = reader.signals(exchange=exchange, start_ms=start_ms, columns=FEED_SIGNALS)
     wanted = ["signal_id", "exit_policy", "taken", "blocked_by", "status", "exit_reason", "r_multiple"]
-    ids = [int(number) for number in signals["id"]] if start_ms else None
+    ids = [int(number) for number in signals["id"]]
     trades = reader.trades(exchange=exchange, exit_policy=exit_policy, signal_ids=ids, columns=wanted)
     return feed_rows(signals, trades)
 
@@ -57,7 +61,8 @@ def _body(view: View) -> None:
     policies = policies_of(view.snapshot, view.exchange)
     days = _PERIODS[str(st.segmented_control("Period", list(_PERIODS), default="30 days", key="period", required=True))]
     start_ms = int(newest["decided_ms"].iloc[0]) - days * DAY_MS if days else 0
-    rows = feed_of(view.snapshot, view.exchange, policies[0] if policies else "", start_ms)
+    with st.skeleton(height=_FILTERS):
+        rows = feed_of(view.snapshot, view.exchange, policies[0] if policies else "", start_ms)
     chosen = filtered(rows, _asked(rows))
     _counts(rows, chosen)
     if chosen.empty:

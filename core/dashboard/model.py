@@ -20,20 +20,22 @@ from core.dashboard._source_model import (
     cards_of,
     drift_of,
     importance_of,
+    reliability_of,
     said_and_came,
     shift_of,
+    slices_of,
 )
 from core.dashboard._theme import palette
 from core.errors import ModelError
 from core.results.calibration import ev_bins, p_bins
 from core.results.metrics import NOT_ENOUGH
-from core.results.reliability import LEDGER_ROWS, LEDGER_SPLITS, Reliability, reliability, reliability_table
+from core.results.reliability import LEDGER_SPLITS, Reliability
 from core.results.words import in_percent, in_r, in_signed_percent, span
-from core.schema import conform
 
 __all__ = ["page"]
 
 _HOLD_S = 60.0
+_TILE = 116  # pixels: about the height of a tile
 _SPLIT_BY = ("timeframe", "symbol", "pair", "regime_trend", "regime_vol", "month", "model")
 
 
@@ -59,18 +61,16 @@ def _body(view: View) -> None:
         )
         return
     version = str(reigns["version"].iloc[-1]) if len(reigns) else ""
-    rows = said_and_came(view.snapshot, view.exchange)
-    found = reliability(conform(rows, LEDGER_ROWS))
-    _in_force(view, version, cards.get(version, {}), found)
-    _calibration(rows, found)
-    _slices(rows)
+    found = _in_force(view, version, cards.get(version, {}))
+    _calibration(said_and_came(view.snapshot, view.exchange), found)
+    _slices(view)
     evidence_table(view)
     _drift(view)
     _importance(view, models, version, cards.get(version, {}))
     registry(view, models, cards, reigns)
 
 
-def _in_force(view: View, version: str, card: dict[str, Any], found: Reliability) -> None:
+def _in_force(view: View, version: str, card: dict[str, Any]) -> Reliability:
     if not version:
         st.warning("No model is in force: every candidate is UNGATED.", icon=":material/lock_open:")
     skill = card.get("skill_over_geometry") or {}
@@ -87,6 +87,8 @@ def _in_force(view: View, version: str, card: dict[str, Any], found: Reliability
             "How much lower its log-loss was, out of sample, than that of the plan's geometry alone (distances to stop "
             "and targets, costs). Shown only where chance is an unlikely explanation; without it nothing is certified.",
         )
+    with third, st.skeleton(height=_TILE):
+        found = reliability_of(view.snapshot, view.exchange)
     with third:
         _estimate_tile(
             "Calibration slope",
@@ -105,6 +107,7 @@ def _in_force(view: View, version: str, card: dict[str, Any], found: Reliability
             found.n,
             "Mean result of finished candidates less the value expected beforehand, in R, the planned risk.",
         )
+    return found
 
 
 def _estimate_tile(label: str, enough: bool, value: str, interval: str, n: int, help: str) -> None:
@@ -159,7 +162,7 @@ def _calibration(rows: pd.DataFrame, found: Reliability) -> None:
         st.caption("The value the gate used: the lesser of the two ways of reckoning it.")
 
 
-def _slices(rows: pd.DataFrame) -> None:
+def _slices(view: View) -> None:
     by = st.segmented_control(
         "Split by",
         list(_SPLIT_BY),
@@ -168,7 +171,7 @@ def _slices(rows: pd.DataFrame) -> None:
         key="model_split",
         required=True,
     )
-    told = reliability_table(conform(rows, LEDGER_ROWS), str(by))
+    told = slices_of(view.snapshot, view.exchange, str(by))
     lines = [_slice_line(row) for row in told.to_dict("records")]
     table(pd.DataFrame(lines), f"reliability-by-{by}", _SLICE_COLUMNS, export=told)
 

@@ -29,6 +29,7 @@ __all__ = ["page"]
 
 _HOLD_S = 10.0
 _NEWEST = 8
+_TILE = 116  # pixels: about the height of a tile
 _SHOWN = ("Win rate", "Profit factor", "Expectancy")
 
 
@@ -39,21 +40,21 @@ def page() -> None:
 
 def _body(view: View) -> None:
     policies = policies_of(view.snapshot, view.exchange)
-    series = series_of(view.snapshot)
-    now_ms = int(series.loc[series["exchange"] == view.exchange, "frontier_ms"].max())
-    capital = view.source.capital_usd
-    book = book_of(view.snapshot, view.exchange, policies[0], capital, now_ms) if policies else Book(0, {})
-    held = open_positions(view.snapshot, view.exchange, policies[0]) if policies else pd.DataFrame()
     first, second = st.columns(4), st.columns(4)
+    with first[0]:
+        _price(view)  # before anything is counted: the first thing to see
+    held = open_positions(view.snapshot, view.exchange, policies[0]) if policies else pd.DataFrame()
+    with first[1]:
+        _open(held)
+    with first[2], st.skeleton(height=_TILE):
+        book = _book(view, policies)
     drawn: list[Callable[[], None]] = [
-        partial(_price, view),
-        partial(_open, held),
         partial(_today, book),
-        partial(_equity, capital, book),
+        partial(_equity, view.source.capital_usd, book),
         *(partial(_figure, label, book.figures.get(label)) for label in _SHOWN),
         partial(_evidence, view),
     ]
-    for place, draw in zip((*first, *second), drawn, strict=True):
+    for place, draw in zip((*first[2:], *second), drawn, strict=True):
         with place:
             draw()
     newest, standing = st.columns([5, 3], gap="medium")
@@ -62,6 +63,14 @@ def _body(view: View) -> None:
     with standing:
         _standing(held)
     _together(view, held)
+
+
+def _book(view: View, policies: list[str]) -> Book:
+    if not policies:
+        return Book(0, {})
+    series = series_of(view.snapshot)
+    now_ms = int(series.loc[series["exchange"] == view.exchange, "frontier_ms"].max())
+    return book_of(view.snapshot, view.exchange, policies[0], view.source.capital_usd, now_ms)
 
 
 def _price(view: View) -> None:

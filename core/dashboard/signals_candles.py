@@ -11,37 +11,20 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import format_ms, timeframe_ms
-from core.dashboard._axis import Axis, Option
+from core.dashboard._candles_view import PICK, draw_candles
 from core.dashboard._card import signal_card
-from core.dashboard._charts import candle_chart, chart_height, marked
 from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
-from core.dashboard._layers import laid_over
-from core.dashboard._overlay import plan_leg, plan_overlay
-from core.dashboard._parts import chart, empty_state
+from core.dashboard._parts import empty_state
 from core.dashboard._shared import View, show
-from core.dashboard._source import (
-    candles_of,
-    events_of,
-    newest_signals,
-    recorded_policies,
-    series_of,
-    signal_of,
-    signals_between,
-    trades_of,
-)
-from core.dashboard._theme import palette
+from core.dashboard._source import newest_signals, recorded_policies, series_of, signal_of, trades_of
 from core.results.rows import newest_policy
-from core.schema import Candles
 
 __all__ = ["page"]
 
 _HOLD_S = 5.0
 _WINDOWS = [300, 600, 1500, 3000, 10_000, 30_000, 100_000]
 _LISTED = 200  # newest signals in the table and in the choice
-_BEFORE, _AFTER = 80, 40  # candles shown around a chosen signal
-_AHEAD = 60  # columns shown after the newest candle for a plan that is still valid
 _NONE = 0
-_PICK = "signal_pick"
 
 
 def page() -> None:
@@ -61,7 +44,7 @@ def _body(view: View) -> None:
     if picked is not None:
         trades = trades_of(view.snapshot, (int(picked["id"]),))
         policy = _choose_policy(trades, recorded_policies(view.snapshot))
-    _chart(view, symbol, timeframe, window, picked, trades, policy)
+    draw_candles(view, symbol, timeframe, window, picked, trades, policy)
     if picked is None:
         st.caption("Choose a signal above to see its levels, the leg it came from and what became of it.")
     else:
@@ -71,13 +54,13 @@ def _body(view: View) -> None:
 
 def _picked(view: View) -> pd.Series | None:
     """Return the signal that was chosen, by hand or in the address."""
-    if _PICK not in st.session_state:
+    if PICK not in st.session_state:
         asked = st.query_params.get("signal", "")
-        st.session_state[_PICK] = int(asked) if asked.isdigit() and len(asked) < 16 else _NONE
-    number = int(st.session_state[_PICK] or _NONE)
+        st.session_state[PICK] = int(asked) if asked.isdigit() and len(asked) < 16 else _NONE
+    number = int(st.session_state[PICK] or _NONE)
     found = signal_of(view.snapshot, number) if number else pd.DataFrame()
     if found.empty or found["exchange"].iloc[0] != view.exchange:
-        st.session_state[_PICK] = _NONE
+        st.session_state[PICK] = _NONE
         return None
     return found.iloc[0]
 
@@ -117,7 +100,7 @@ def _remember(key: str, options: list[str], fallback: str) -> None:
 
 
 def _let_go() -> None:
-    st.session_state[_PICK] = _NONE
+    st.session_state[PICK] = _NONE
 
 
 def _label(signals: dict[int, Any], number: int, zone: str) -> str:
@@ -129,17 +112,17 @@ def _label(signals: dict[int, Any], number: int, zone: str) -> str:
 
 def _list_and_choice(view: View, symbol: str, timeframe: str, picked: pd.Series | None) -> pd.DataFrame:
     listed = newest_signals(view.snapshot, view.exchange, symbol, timeframe, _LISTED)
-    signals: dict[int, Any] = {int(row["id"]): row for _, row in listed.iterrows()}
+    signals: dict[int, Any] = {int(row["id"]): row for row in listed.to_dict("records")}
     if picked is not None:
         signals.setdefault(int(picked["id"]), picked)
     st.selectbox(
         f"Signal of {symbol} {timeframe}",
         [_NONE, *signals],
-        key=_PICK,
+        key=PICK,
         format_func=lambda number: _label(signals, number, view.source.zone),
         help="A signal is a plan the rules proposed: entry, stop and targets. Every one is kept, taken or not.",
     )
-    chosen = int(st.session_state[_PICK])
+    chosen = int(st.session_state[PICK])
     if chosen != _NONE:
         st.query_params["signal"] = str(chosen)
     elif "signal" in st.query_params:
@@ -155,89 +138,9 @@ def _choose_policy(trades: pd.DataFrame, recorded: list[str]) -> str:
     return str(st.selectbox("Played under exit policy", policies, index=newest, key="card_policy"))
 
 
-def _span(signal: pd.Series, end_ms: int) -> tuple[int, int]:
-    """Return the time to show around a signal: from before its leg to after its end."""
-    step = timeframe_ms(str(signal["timeframe"]))
-    leg = plan_leg(str(signal["plan"]))
-    first = leg[0][0] if leg else int(signal["ts_ms"])
-    return first - _BEFORE * step, end_ms + _AFTER * step
-
-
-def _end_of(signal: pd.Series, trades: pd.DataFrame, policy: str) -> int:
-    """Return where a plan ends on the chart: with its trade, else with its validity."""
-    mine = trades[trades["exit_policy"] == policy] if policy else trades
-    if mine.empty:
-        return int(signal["valid_until_ms"])
-    trade = mine.iloc[0]
-    if trade["status"] == "OPEN":
-        return int(trade["next_ms"])
-    return int(trade["closed_ms"]) or int(signal["valid_until_ms"])
-
-
-def _chart(
-    view: View,
-    symbol: str,
-    timeframe: str,
-    window: int,
-    picked: pd.Series | None,
-    trades: pd.DataFrame,
-    policy: str,
-) -> None:
-    end_ms = 0 if picked is None else _end_of(picked, trades, policy)
-    span = None if picked is None else _span(picked, end_ms)
-    candles: Candles = candles_of(view.snapshot, view.exchange, symbol, timeframe, window, span)
-    if len(candles) == 0:
-        empty_state(
-            f"No {timeframe} candles of {symbol}",
-            "The candles of this time are not stored.",
-            [("python download_data.py", "Fetch the history of the configured symbols:")],
-        )
-        return
-    ahead = max(0, (end_ms - int(candles.ts[-1])) // timeframe_ms(timeframe))
-    axis, look = Axis(candles, timeframe, min(_AHEAD, ahead)), palette()
-    overlay: list[Option] = []
-    if picked is not None:
-        overlay = plan_overlay(axis, picked, end_ms, events_of(view.snapshot, int(picked["id"]), policy), look)
-    first_ms, last_ms = int(candles.ts[0]), int(candles.ts[-1]) + timeframe_ms(timeframe)
-    marks = signals_between(view.snapshot, view.exchange, symbol, timeframe, first_ms, last_ms + 1)
-    drawn = laid_over(candles, axis, picked, marks, look)
-    number = 0 if picked is None else int(picked["id"])
-    key = f"candles-{symbol}-{timeframe}-{number}"
-    chart(
-        candle_chart(
-            candles,
-            axis,
-            marks,
-            [*drawn.shapes, *overlay],
-            0 if number else 60,
-            look,
-            drawn.over,
-            drawn.panes,
-            drawn.profile,
-        ),
-        height=chart_height(len(drawn.panes)),
-        key=key,
-        alt=f"Candles of {symbol} {timeframe} with volume and signals",
-        on_select=lambda: _take_mark(key, candles, marks),
-    )
-    st.caption(
-        "Times are UTC. Click a triangle to see its signal. A candle that is missing was not traded or not recorded; "
-        "none is made up."
-    )
-
-
-def _take_mark(key: str, candles: Candles, marks: pd.DataFrame) -> None:
-    """Choose the signal whose mark was clicked."""
-    for group in st.session_state[key]["selection"]["selected"]:
-        mine = marked(candles, marks, str(group["series_id"]))
-        for place in group["data_indices"]:
-            if group["series_id"] in ("long", "short") and place < len(mine):
-                st.session_state[_PICK] = int(mine["id"].iloc[place])
-
-
 def _take_row(ids: list[int], key: str) -> None:
     rows = st.session_state[key]["selection"]["rows"]
-    st.session_state[_PICK] = ids[rows[0]] if rows else _NONE
+    st.session_state[PICK] = ids[rows[0]] if rows else _NONE
 
 
 def _table(view: View, listed: pd.DataFrame, picked: pd.Series | None) -> None:

@@ -1,14 +1,18 @@
-"""The viewer in a real browser: both pages open without an error in its console, and a signal can be chosen."""
+"""The viewer in a real browser: every page opens, in both themes and on a phone, and what a hand can do is answered."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +20,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from core.clock import timeframe_ms
+from core.schema import Candles
+from core.store.reader import Reader
+from core.store.writer import Writer
+from tests.explained import write_world
 from tests.factories import Story, write_database
 
 pytestmark = pytest.mark.browser
@@ -24,6 +33,48 @@ REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 STARTED_WITHIN_S = 60
+WITHIN_MS = 30_000
+PHONE = {"width": 390, "height": 844}
+
+PAGES = {
+    "": "Overview",
+    "signals": "Signals & Candles",
+    "feed": "Signals feed",
+    "results": "Results",
+    "model": "Model",
+    "replay": "Replay",
+    "health": "Health",
+}
+"""Title of each page by its address."""
+
+# The middle of the first mark in the part of the chart that holds prices: nothing else there has its border's colour.
+MARK = """
+(colour) => {
+  const canvas = document.querySelector('[data-testid=stEChartsChart] canvas');
+  if (!canvas) return null;
+  const scale = canvas.width / canvas.getBoundingClientRect().width;
+  const [left, top, right, bottom] = [16, 44, canvas.width / scale - 80, 400].map((at) => Math.round(at * scale));
+  const data = canvas.getContext('2d').getImageData(left, top, right - left, bottom - top).data;
+  const found = [];
+  for (let at = 0; at < data.length; at += 4)
+    if (colour.every((part, place) => Math.abs(data[at + place] - part) < 12))
+      found.push([at / 4 % (right - left), Math.floor(at / 4 / (right - left))]);
+  const mine = found.filter(([x, y]) => Math.abs(x - found[0][0]) < 12 * scale && y - found[0][1] < 12 * scale);
+  const mean = (part) => mine.reduce((sum, one) => sum + one[part], 0) / mine.length;
+  return mine.length ? [(left + mean(0)) / scale, (top + mean(1)) / scale] : null;
+}
+"""
+# Where the view begins and ends: the bar above the chart's slider, pixels.
+VIEW = """
+() => {
+  const canvas = document.querySelector('[data-testid=stEChartsChart] canvas');
+  if (!canvas) return null;
+  const scale = canvas.width / canvas.getBoundingClientRect().width;
+  const row = canvas.getContext('2d').getImageData(0, canvas.height - Math.round(28 * scale), canvas.width, 1).data;
+  const filled = [...Array(canvas.width).keys()].filter((at) => row[4 * at + 3] > 60);
+  return filled.length ? [filled[0] / scale, filled.at(-1) / scale] : null;
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +105,21 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 assert answer.status == 200
                 return
         except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.2)
+            time.sleep(0.1)
     pytest.fail(f"the viewer did not start within {STARTED_WITHIN_S} s: {log.read_text()}")
 
 
 @contextmanager
-def serving(folder: Path, story: Story) -> Iterator[str]:
-    """Open the viewer on the database of a story; yield its address."""
-    path, log, port = write_database(folder / "ohlcv.db", story), folder / "log", free_port()
+def serving(folder: Path, **environment: str) -> Iterator[str]:
+    """Open the viewer on what the environment names; yield its address."""
+    log, port = folder / "log", free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRADER_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env={**os.environ, "TRADER_DB": str(path), "HOME": str(folder)},
+            env={**clean, "HOME": str(folder), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -81,28 +133,43 @@ def serving(folder: Path, story: Story) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    story = Story(days=45, symbols=("BTC/USDT:USDT", "ETH/USDT:USDT"), every=20)
-    with serving(tmp_path_factory.mktemp("viewer"), story) as address:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    story = Story(days=30, symbols=("BTC/USDT:USDT", "ETH/USDT:USDT"), every=15)
+    return write_database(tmp_path_factory.mktemp("record") / "ohlcv.db", story)
+
+
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("viewer"), TRADER_DB=str(database)) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def ungated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("ungated"), Story(days=21, every=20, verdict="UNGATED")) as address:
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The viewer on a world with a model in force."""
+    folder = tmp_path_factory.mktemp("judged")
+    with serving(folder, TRADER_CONFIG=str(write_world(folder).config)) as address:
         yield address
 
 
 @pytest.fixture
-def page(browser):
-    """Return a fresh page whose console must stay free of errors, and which reaches this machine alone."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
-    errors, elsewhere = [], []
-    opened.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
-    yield opened
-    opened.close()
+def tab(browser):
+    """Return a function that opens a fresh tab; its console must stay free of errors, and it reaches this machine
+    alone."""
+    opened, errors, elsewhere = [], [], []
+
+    def fresh(scheme: str = "dark", size: dict[str, int] | None = None):
+        page = browser.new_page(viewport=size or {"width": 1440, "height": 1000}, color_scheme=scheme)
+        page.set_default_timeout(WITHIN_MS)
+        page.on("console", lambda message: errors.append(message.text) if _is_error(message) else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
+        opened.append(page)
+        return page
+
+    yield fresh
+    for page in opened:
+        page.close()
     assert errors == []
     assert elsewhere == []
 
@@ -118,104 +185,222 @@ def _is_error(message) -> bool:
     return message.type == "error" and not below
 
 
-def settled(page) -> None:
-    page.get_by_text("no financial advice").wait_for(timeout=30_000)
-    page.get_by_test_id("stEChartsChart").first.wait_for(timeout=30_000)
-    page.wait_for_timeout(1_500)  # charts fade in after their canvas is there
+def settled(page, title: str) -> None:
+    """Wait until a page has drawn its last line and every chart on it."""
+    page.get_by_role("heading", name=title, exact=True, level=1).wait_for()
+    page.get_by_text("no financial advice").wait_for()
+    page.wait_for_function(
+        "!document.querySelector('[data-stale=true], [data-testid=stStatusWidget], [data-testid=stSkeleton]')"
+        " && !document.querySelector('[aria-busy=true]')"
+        " && [...document.querySelectorAll('[data-testid=stEChartsChart]')].every((one) => one.querySelector('canvas'))"
+    )
+
+
+def visit(page, viewer: str, place: str, query: str = "") -> None:
+    page.goto(f"{viewer}/{place}{query}")
+    settled(page, PAGES[place])
+
+
+def click_through(page, place: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=PAGES[place], exact=True).click()
+    settled(page, PAGES[place])
 
 
 def keep(page, name: str, width: int = 1440) -> None:
     """Save a picture where SCREENSHOTS names a folder."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
+        before = page.viewport_size
         height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         page.set_viewport_size({"width": width, "height": min(4_000, height + 20)})
-        page.wait_for_timeout(1_000)
+        page.wait_for_timeout(1_500)
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
+        page.set_viewport_size(before)
 
 
-def test_the_overview_opens_first_and_leads_to_a_signal(page, viewer: str) -> None:
-    page.goto(viewer)
-    page.get_by_role("heading", name="Newest signals").wait_for(timeout=30_000)
-    page.get_by_text("no financial advice").wait_for(timeout=30_000)
-    for label in ("Open positions", "Account", "Win rate", "Evidence"):
-        assert page.get_by_text(label, exact=True).first.is_visible()
-    keep(page, "overview")
+def background(page) -> list[int]:
+    colour = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    return [int(part) for part in re.findall(r"\d+", colour)[:3]]
 
 
-def test_signals_and_candles_opens_with_its_chart(page, viewer: str) -> None:
-    page.goto(f"{viewer}/signals")
-    settled(page)
-    assert page.get_by_role("heading", name="Signals & Candles").is_visible()
-    assert page.get_by_text("SYNTHETIC MARKET").is_visible()
-    assert page.get_by_test_id("stEChartsChart").count() == 1
-    keep(page, "signals")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_page_opens_from_the_sidebar(tab, viewer: str, scheme: str) -> None:
+    page = tab(scheme)
+    visit(page, viewer, "health")
+    for place, title in PAGES.items():
+        click_through(page, place)
+        assert page.get_by_text("SYNTHETIC MARKET").is_visible()
+        keep(page, f"{place or 'overview'}-{scheme}")
+        assert page.get_by_role("alert").filter(has_text="error").count() == 0, title
+    assert sum(background(page)) < 150 if scheme == "dark" else sum(background(page)) > 600
 
 
-def test_results_opens_with_figures_and_curves(page, viewer: str) -> None:
-    page.goto(f"{viewer}/signals")
-    settled(page)
-    page.get_by_role("link", name="Results").click()
-    page.get_by_role("heading", name="Results").wait_for(timeout=30_000)
-    page.get_by_text("All candidates", exact=True).first.wait_for(timeout=30_000)
-    settled(page)
-    assert page.get_by_test_id("stEChartsChart").count() == 2  # both balances: other parts are drawn when looked at
-    assert page.get_by_text("Win rate", exact=True).count() >= 2
-    assert page.get_by_role("button", name="Equity as CSV").is_visible()
-    keep(page, "results")
+def test_no_page_is_wider_than_a_phone(tab, viewer: str) -> None:
+    page = tab(size=PHONE)
+    for place, title in PAGES.items():
+        visit(page, viewer, place)
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= PHONE["width"], title
+        assert page.get_by_text("SYNTHETIC MARKET").is_visible()
+        keep(page, f"{place or 'overview'}-phone", width=PHONE["width"])
 
 
-def test_a_signal_chosen_from_the_list_is_drawn_and_told(page, viewer: str) -> None:
-    page.goto(f"{viewer}/signals")
-    settled(page)
-    page.get_by_role("combobox").nth(3).click()
-    page.get_by_role("option").nth(1).click()
-    page.get_by_text("Minute by minute").or_(page.get_by_text("Not played yet")).first.wait_for(timeout=30_000)
+def test_a_model_in_force_fills_its_page_in_both_themes_and_on_a_phone(tab, judged: str) -> None:
+    for scheme, size in (("dark", None), ("light", None), ("phone", PHONE)):
+        page = tab("light" if scheme == "light" else "dark", size)
+        visit(page, judged, "model")
+        assert page.get_by_role("heading", name="Registry").is_visible()
+        assert page.get_by_role("heading", name="What it looks at").is_visible()
+        keep(page, f"model-in-force-{scheme}", width=PHONE["width"] if scheme == "phone" else 1440)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= PHONE["width"]
+
+
+def test_a_mark_on_the_chart_is_clicked_and_its_signal_told(tab, viewer: str) -> None:
+    page = tab()
+    visit(page, viewer, "signals", "?symbol=BTC/USDT:USDT&timeframe=1h")
+    chart = page.get_by_test_id("stEChartsChart")
+    place = page.wait_for_function(MARK, arg=[0xE6, 0xE9, 0xEF]).json_value()
+    chart.click(position={"x": place[0], "y": place[1]})
     page.wait_for_url("**signal=*")
-    settled(page)
+    settled(page, "Signals & Candles")
+    number = page.url.split("signal=")[1].split("&")[0]
+    assert page.get_by_role("heading", name=f"#{number} ").is_visible()
     assert page.get_by_text("Valid until").is_visible()
-    keep(page, "signal")
+    keep(page, "signal-dark")
 
 
-def test_a_row_chosen_in_the_table_is_drawn_and_told(page, viewer: str) -> None:
-    page.goto(f"{viewer}/signals")
-    settled(page)
+def test_a_row_of_the_table_is_chosen_and_its_address_opens_it_again(tab, viewer: str) -> None:
+    page = tab()
+    visit(page, viewer, "signals")
     table = page.get_by_test_id("stDataFrame").last
     table.scroll_into_view_if_needed()
     table.click(position={"x": 16, "y": 36 + 35 + 17})  # the box of the second row, below the heading
-    page.wait_for_url("**signal=*", timeout=30_000)
-    page.get_by_text("Valid until").wait_for(timeout=30_000)
+    page.wait_for_url("**signal=*")
     number = page.url.split("signal=")[1].split("&")[0]
-    assert page.get_by_role("heading", name=f"#{number} ").is_visible()
+    page.get_by_role("heading", name=f"#{number} ").wait_for()
+    again = tab()
+    visit(again, viewer, "signals", f"?signal={number}")
+    assert again.get_by_role("heading", name=f"#{number} ").is_visible()
 
 
-def test_the_address_of_a_chosen_signal_opens_it_again(page, viewer: str) -> None:
-    page.goto(f"{viewer}/signals?signal=3")
-    settled(page)
-    assert page.get_by_role("heading", name="#3 ").is_visible()
+def test_lines_and_panes_come_and_go_with_a_click(tab, viewer: str) -> None:
+    page = tab()
+    visit(page, viewer, "signals")
+    chart = page.get_by_test_id("stEChartsChart")
+    plain = chart.bounding_box()["height"]
+    for name in ("EMA", "Bollinger", "Fibonacci", "Volume profile", "RSI", "p(win)"):
+        page.get_by_role("button", name=name, exact=True).click()
+    page.wait_for_function(
+        "(plain) => document.querySelector('[data-testid=stEChartsChart]').clientHeight > plain + 150", arg=plain
+    )
+    settled(page, "Signals & Candles")
+    assert chart.bounding_box()["height"] == pytest.approx(plain + 2 * 100)  # a pane and its gap, twice
+    keep(page, "overlays-dark")
+    for name in ("RSI", "p(win)"):
+        page.get_by_role("button", name=name, exact=True).click()
+    page.wait_for_function(
+        "(plain) => document.querySelector('[data-testid=stEChartsChart]').clientHeight === plain", arg=plain
+    )
 
 
-def test_both_pages_fit_a_phone_and_keep_their_warnings(page, ungated: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    for place, name in (("/signals", "Signals & Candles"), ("/results", "Results")):
-        page.goto(f"{ungated}{place}")
-        settled(page)
-        assert page.get_by_role("heading", name=name).is_visible()
-        assert page.get_by_text("SYNTHETIC MARKET").is_visible()
-        assert page.get_by_text("UNGATED: no model is in force").is_visible()
-        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-        assert wide <= 390
-        keep(page, f"phone-{name.split()[0].lower()}", width=390)
+def test_zoom_is_kept_when_the_page_refreshes_itself(tab, viewer: str, database: Path) -> None:
+    page = tab()
+    page.clock.install()
+    visit(page, viewer, "signals", "?symbol=BTC/USDT:USDT&timeframe=1h")
+    whole = page.wait_for_function(VIEW).json_value()
+    zoomed = whole
+    for _ in range(20):
+        page.get_by_test_id("stEChartsChart").hover(position={"x": 500, "y": 200})
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(300)
+        zoomed = page.evaluate(VIEW)
+        if width(zoomed) < 0.7 * width(whole):
+            break
+    assert width(zoomed) < 0.7 * width(whole)
+    before = page.get_by_text("candles up to").inner_text()
+    append_an_hour(database)
+    for _ in range(20):  # the page looks again twice a minute, and sees what was written after a few real seconds
+        page.clock.fast_forward("00:31")
+        page.wait_for_timeout(500)
+        if page.get_by_text("candles up to").inner_text() != before:
+            break
+    assert page.get_by_text("candles up to").inner_text() != before
+    settled(page, "Signals & Candles")
+    page.wait_for_timeout(500)
+    assert page.evaluate(VIEW) == pytest.approx(zoomed, abs=3)
 
 
-def test_the_csv_of_the_equity_can_be_saved(page, viewer: str, tmp_path: Path) -> None:
-    page.goto(f"{viewer}/signals")
-    settled(page)
-    page.get_by_role("link", name="Results").click()
-    button = page.get_by_role("button", name="Equity as CSV")
-    button.wait_for(timeout=30_000)
+def width(view: list[float]) -> float:
+    return view[1] - view[0]
+
+
+def append_an_hour(database: Path) -> None:
+    """Close one more candle of an hour, as an engine would."""
+    key = ("synthetic", "BTC/USDT:USDT")
+    with Writer(database) as writer:
+        last = Reader(database).last_candles(*key, "1h", 1)
+        for timeframe in ("1m", "1h"):
+            step = timeframe_ms(timeframe)
+            at_ms = int(last.ts[0]) + timeframe_ms("1h")
+            price = [float(last.close[0])]
+            writer.put_candles(*key, timeframe, Candles.of([at_ms], price, price, price, price, [1.0]), at_ms + step)
+            writer.set_frontier(*key, timeframe, at_ms + step)
+
+
+def test_the_feed_is_filtered_and_taken_away(tab, viewer: str, tmp_path: Path) -> None:
+    page = tab()
+    visit(page, viewer, "feed")
+    counted = page.get_by_text(re.compile(r"\d of [\d,]+ candidates"))
+    shown, whole = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) of ([\d,]+) ", counted.inner_text())[0])
+    assert shown == whole > 100
+    page.get_by_label("Search").fill("ETH")
+    page.get_by_label("Search").press("Enter")
+    page.wait_for_function(
+        "(all) => !document.querySelector('[data-testid=stMain]').innerText.includes(`${all} of ${all} candidates`)",
+        arg=f"{whole:,}",
+    )
+    settled(page, "Signals feed")
+    rows = list(csv.DictReader(io.StringIO(saved(page, "CSV", tmp_path).decode())))
+    assert {row["symbol"] for row in rows} == {"ETH/USDT:USDT"}
+    assert f"{len(rows):,} of {whole:,} candidates" in counted.inner_text()
+    with zipfile.ZipFile(io.BytesIO(saved(page, "XLSX", tmp_path))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == len(rows) + 1
+
+
+def saved(page, kind: str, folder: Path) -> bytes:
     with page.expect_download() as download:
-        button.click()
-    download.value.save_as(tmp_path / "equity.csv")
-    first = (tmp_path / "equity.csv").read_text().splitlines()[0]
-    assert first.startswith("known_ms,known_utc,signal_id")
+        page.get_by_role("button", name=kind, exact=True).first.click()
+    path = folder / download.value.suggested_filename
+    assert path.suffix == f".{kind.lower()}"
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_a_chart_is_saved_as_a_picture(tab, viewer: str, tmp_path: Path) -> None:
+    page = tab()
+    visit(page, viewer, "signals")
+    page.get_by_test_id("stEChartsChart").hover()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as PNG: Candles of").click()
+    download.value.save_as(tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_replay_plays_and_pauses(tab, viewer: str) -> None:
+    page = tab()
+    visit(page, viewer, "replay")
+    now = page.get_by_test_id("stProgress")
+    start = now.inner_text()
+    page.get_by_test_id("stMain").get_by_text("Play", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("Pause", exact=True).wait_for()
+    page.wait_for_function(
+        "(start) => document.querySelector('[data-testid=stProgress]').innerText !== start", arg=start
+    )
+    page.get_by_test_id("stMain").get_by_text("Pause", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("Play", exact=True).wait_for()
+    settled(page, "Replay")
+    paused = now.inner_text()
+    page.wait_for_timeout(1_500)
+    assert now.inner_text() == paused != start
+    keep(page, "replay-played-dark")

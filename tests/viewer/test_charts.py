@@ -59,8 +59,15 @@ def test_a_long_signal_is_marked_under_its_candle() -> None:
 def test_volume_takes_the_colour_of_its_candle() -> None:
     chart = option()
     frame = chart["dataset"]["source"]
-    assert chart["series"][chart["visualMap"]["seriesIndex"]]["name"] == "Volume"
-    assert (frame[chart["visualMap"]["dimension"]] == (frame["close"] >= frame["open"])).all()
+    rises = frame["close"] >= frame["open"]
+    for name, theirs in (("Volume", rises), ("Volume, falling", ~rises)):
+        drawn = frame[named(chart, name)["encode"]["y"]]
+        assert (drawn[theirs] == frame["volume"][theirs]).all()
+        assert drawn[~theirs].isna().all()
+
+
+def test_very_many_bars_of_volume_are_drawn_in_one_stroke() -> None:
+    assert all(series["large"] for series in option()["series"] if series["type"] == "bar")
 
 
 def test_room_to_the_right_holds_no_candles() -> None:

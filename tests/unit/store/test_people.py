@@ -8,11 +8,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.unit.store.samples import signals
 
 from core.errors import StoreError
 from core.store.reader import Reader
 from core.store.writer import Writer
+from tests.unit.store.samples import signals
 
 ANN, BOB = 7, 8
 
