@@ -1,7 +1,8 @@
 """The chart of Signals & Candles: candles, the marks of signals, the chosen plan, and what is laid over.
 
-The law: a chart that is drawn anew loses the reader's zoom, so it is drawn anew when something was asked for or happened
-to the chosen trade, and not because a minute has passed. What came meanwhile is counted beneath it and shown at a press.
+The law: a chart that is drawn anew loses the reader's zoom, so it is drawn anew when something was asked for or
+happened to the chosen trade, and not because a minute has passed. What came meanwhile is counted beneath it and shown
+at a press.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from core.dashboard._source import candles_of, events_of, series_of, signals_bet
 from core.dashboard._theme import palette
 from core.schema import Candles
 
-__all__ = ["PICK", "draw_candles"]
+__all__ = ["PICK", "draw_candles", "let_go"]
 
 PICK = "signal_pick"
 """Where the session keeps the number of the chosen signal; 0 for none."""
@@ -49,6 +50,11 @@ class _Held:
     asked: tuple[object, ...]
     until_ms: int
     end_ms: int
+
+
+def let_go() -> None:
+    """Have the chart drawn anew, up to the newest candle."""
+    st.session_state.pop(_HELD, None)
 
 
 def draw_candles(
@@ -130,9 +136,7 @@ def _asked(
     view: View, symbol: str, timeframe: str, window: int, picked: pd.Series | None, trades: pd.DataFrame
 ) -> tuple[object, ...]:
     """Return everything that has the chart drawn anew when it changes."""
-    stands = (
-        (int(picked["id"]), *trades[["exit_policy", "status", "n_events"]].to_numpy().ravel()) if len(trades) else ()
-    )
+    stands = trades[["exit_policy", "status", "n_events"]].to_numpy().ravel().tolist() if len(trades) else []
     laid = [tuple(st.session_state.get(name) or ()) for name in ("laid_over", "laid_below")]
     number = 0 if picked is None else int(picked["id"])
     return (view.snapshot.path, view.exchange, symbol, timeframe, window, number, *stands, *laid, palette().background)
@@ -155,7 +159,7 @@ def _offer_newer(view: View, symbol: str, timeframe: str, last_ms: int, shown_to
             f"Show {newer:,} newer candle{'' if newer == 1 else 's'}",
             icon=":material/update:",
             key="newer_candles",
-            on_click=lambda: st.session_state.pop(_HELD, None),
+            on_click=let_go,
             help="Drawn when you ask, so that the chart keeps its zoom while the page refreshes itself.",
         )
 

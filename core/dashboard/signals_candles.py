@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import format_ms, timeframe_ms
-from core.dashboard._candles_view import PICK, draw_candles
+from core.dashboard._candles_view import PICK, draw_candles, let_go
 from core.dashboard._card import signal_card
 from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
 from core.dashboard._parts import empty_state
@@ -29,6 +29,7 @@ _NONE = 0
 
 def page() -> None:
     """Draw the page."""
+    let_go()  # who comes to the page sees the newest candle
     show("Signals & Candles", _body, _HOLD_S)
 
 

@@ -308,14 +308,13 @@ def test_zoom_is_kept_when_the_page_refreshes_itself(tab, viewer: str, database:
     page.clock.install()
     visit(page, viewer, "signals", "?symbol=BTC/USDT:USDT&timeframe=1h")
     whole = page.wait_for_function(VIEW).json_value()
-    zoomed = whole
-    for _ in range(20):
-        page.get_by_test_id("stEChartsChart").hover(position={"x": 500, "y": 200})
+    page.get_by_test_id("stEChartsChart").hover(position={"x": 500, "y": 200})
+    page.wait_for_timeout(600)  # the wheel turns the page until the pointer has rested on the chart
+    for _ in range(8):
         page.mouse.wheel(0, -300)
-        page.wait_for_timeout(300)
-        zoomed = page.evaluate(VIEW)
-        if width(zoomed) < 0.7 * width(whole):
-            break
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(300)
+    zoomed = page.evaluate(VIEW)
     assert width(zoomed) < 0.7 * width(whole)
     before = page.get_by_text("candles up to").inner_text()
     append_an_hour(database)
@@ -326,8 +325,11 @@ def test_zoom_is_kept_when_the_page_refreshes_itself(tab, viewer: str, database:
             break
     assert page.get_by_text("candles up to").inner_text() != before
     settled(page, "Signals & Candles")
-    page.wait_for_timeout(500)
+    newer = page.get_by_role("button", name="Show 1 newer candle")
+    newer.wait_for()
     assert page.evaluate(VIEW) == pytest.approx(zoomed, abs=3)
+    newer.click()
+    newer.wait_for(state="detached")
 
 
 def width(view: list[float]) -> float:
