@@ -21,12 +21,15 @@ from core.jobs.weekly import Weekly
 from core.ports import Market
 from core.schema import Instrument
 
-__all__ = ["BY_MARKET_TIME", "Beside", "Flowing", "Timetable"]
+__all__ = ["BUSY_MINUTE_S", "BY_MARKET_TIME", "Beside", "Flowing", "Timetable"]
 
 Job = Callable[[Desk, int], Awaitable[Report]]
 
 BY_MARKET_TIME: tuple[tuple[str, Job, int], ...] = (("maintain", maintain.run, 30 * MINUTE_MS),)
 """Jobs that the scheduler runs every so often on the wall's clock."""
+
+BUSY_MINUTE_S = 1.0
+"""How long a market minute lasts while upkeep runs, seconds: still sixty times as fast as on a market."""
 
 
 class Beside(Weekly):
@@ -84,6 +87,8 @@ class Timetable:
         """Start what is due, and move on; at the end wait for what still runs."""
         self._start_due()
         await asyncio.sleep(0)  # what was started, and the alerts, have their turn
+        if self._running:  # a back-up lasts seconds of the market's time too: not the hours that fly by here meanwhile
+            await asyncio.wait(self._running.values(), timeout=BUSY_MINUTE_S)
         moment = await self._inner.advance()
         if moment is not None:
             self._gauges.begin(self.weekly is not None and self.weekly.is_busy, bool(self._running))

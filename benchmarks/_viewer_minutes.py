@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -37,8 +37,8 @@ class Log:
 
     Parameters
     ----------
-    minutes, looks : int
-        Written, and how often the readers looked.
+    minutes, looks, failed : int
+        Written, how often the readers looked, and how often they could not.
     peak_bytes : int
         Of the write-ahead log.
     seconds : float
@@ -48,6 +48,7 @@ class Log:
 
     minutes: int
     looks: int
+    failed: int
     peak_bytes: int
     seconds: float
     slowest_ms: float
@@ -89,16 +90,17 @@ class MinuteWriter:
         self._at_ms = now_ms
 
 
-def look_on(path: str, exchange: str, stop: Event, looks: Synchronized[int]) -> None:
+def look_on(path: str, exchange: str, stop: Event, looks: Synchronized[int], failed: Synchronized[int]) -> None:
     """Ask what the pages ask, again and again, until told to stop."""
     reader = Reader(Path(path))
     while not stop.wait(_EVERY_S):
+        count = looks
         try:
             _look(reader, exchange)
         except TraderError:
-            continue  # counted by what is missing
-        with looks.get_lock():
-            looks.value += 1
+            count = failed
+        with count.get_lock():
+            count.value += 1
 
 
 def _look(reader: Reader, exchange: str) -> None:
@@ -117,15 +119,16 @@ def _look(reader: Reader, exchange: str) -> None:
 
 
 @contextmanager
-def readers(path: Path, exchange: str, count: int) -> Iterator[Synchronized[int]]:
-    """Run readers in processes of their own; yield how often they have looked, together."""
+def readers(path: Path, exchange: str, count: int) -> Iterator[tuple[Synchronized[int], Synchronized[int]]]:
+    """Run readers in processes of their own; yield how often they have looked, together, and could not."""
     context = multiprocessing.get_context("spawn")
-    stop, looks = context.Event(), context.Value("q", 0)
-    processes = [context.Process(target=look_on, args=(str(path), exchange, stop, looks)) for _ in range(count)]
+    stop, looks, failed = context.Event(), context.Value("q", 0), context.Value("q", 0)
+    given = (str(path), exchange, stop, looks, failed)
+    processes = [context.Process(target=look_on, args=given) for _ in range(count)]
     for process in processes:
         process.start()
     try:
-        yield looks
+        yield looks, failed
     finally:
         stop.set()
         for process in processes:
@@ -137,11 +140,12 @@ def readers(path: Path, exchange: str, count: int) -> Iterator[Synchronized[int]
 def kept_small(path: Path, exchange: str, minutes: int, count: int) -> Log:
     """Write minutes beside readers, checkpointing as the engine does; return how large the log became."""
     peak, slowest, began = 0, 0.0, perf_counter()
-    with Writer(path) as writer, readers(path, exchange, count) as looks:
+    with Writer(path) as writer, readers(path, exchange, count) as (looks, failed):
         desk = MinuteWriter(writer, exchange)
         while looks.value < count:
             if perf_counter() - began > _ENDS_S:
                 raise RuntimeError("the readers did not begin")
+            sleep(0.05)
         began = perf_counter()
         for minute in range(1, minutes + 1):
             start = perf_counter()
@@ -150,5 +154,5 @@ def kept_small(path: Path, exchange: str, minutes: int, count: int) -> Log:
             peak = max(peak, writer.log_bytes())
             if minute % MAINTAIN_MINUTES == 0:
                 writer.checkpoint()
-        took, seen = perf_counter() - began, int(looks.value)
-    return Log(minutes, seen, peak, took, slowest * 1000)
+        took, seen, missed = perf_counter() - began, int(looks.value), int(failed.value)
+    return Log(minutes, seen, missed, peak, took, slowest * 1000)

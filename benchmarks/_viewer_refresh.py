@@ -57,7 +57,9 @@ def refreshes(config: Path, database: Path, exchange: str, rounds: int) -> dict[
     os.environ["TRADER_CONFIG"] = str(config)
     for name in ("TRADER_DB", "TRADER_PROFILE"):
         os.environ.pop(name, None)
-    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it misses a server, which is as it should be here
+    quiet = logging.getLogger("streamlit")  # it misses a server, which is as it should be here
+    before = quiet.level
+    quiet.setLevel(logging.ERROR)
     count, found = _Count(), {}
     apsw.connection_hooks.append(count)
     try:
@@ -67,6 +69,7 @@ def refreshes(config: Path, database: Path, exchange: str, rounds: int) -> dict[
                 found[page] = _page(page, minutes, count, rounds)
     finally:
         apsw.connection_hooks.remove(count)
+        quiet.setLevel(before)
     return found
 
 

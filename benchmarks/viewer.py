@@ -96,8 +96,8 @@ def measure(stage: ViewerStage, room: Path, rounds: int, minutes: int) -> tuple[
     _say(f"writing {minutes} minutes beside {VIEWERS} viewers")
     log = kept_small(database, "synthetic", minutes, VIEWERS)
     shown = (
-        f"{log.minutes:,} minutes in {log.seconds:.0f} s beside {VIEWERS} viewers that looked {log.looks:,} times; "
-        f"slowest minute {duration(log.slowest_ms / 1000)}"
+        f"{log.minutes:,} minutes in {log.seconds:.0f} s beside {VIEWERS} viewers that looked {log.looks:,} times "
+        f"({log.failed:,} failed); slowest minute {duration(log.slowest_ms / 1000)}"
     )
     peak = log.peak_bytes / 1e6
     rows.append(Row("a day of open viewers: the log at its largest", shown, peak, Bar(LOG_MB, False, " MB"), {}))
