@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks._measure import ROOT
 
-__all__ = ["CHROMIUM", "FLAGS", "PAGES", "Wheel", "Window", "opened_browser", "serving"]
+__all__ = ["CHROMIUM", "FIRST", "FLAGS", "PAGES", "Wheel", "Window", "opened_browser", "serving"]
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

@@ -13,13 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks import results
 from benchmarks._data import copy_database
 from benchmarks._measure import load, machine
-from benchmarks._viewer_browser import PAGES, Wheel, Window, opened_browser, serving
+from benchmarks._viewer_browser import FIRST, PAGES, Wheel, Window, opened_browser, serving
 from benchmarks._viewer_minutes import kept_small
 from benchmarks._viewer_refresh import Cost, refreshes
 from benchmarks._viewer_stage import DAYS, SYMBOLS, ViewerStage, prepare
@@ -34,6 +34,7 @@ SEEN_S, SWITCH_S, CHART_S, LONG_MS, LOG_MB = 2.0, 1.0, 2.5, 200.0, 64.0
 QUICK_DAYS = 75  # a hundred thousand minutes
 ROUNDS, VIEWERS, TURNS = 3, 4, 12
 _DAY = DAY_MS // MINUTE_MS
+_LOOKS_S = 2.0  # how long somebody looks at the first page before going on
 _CHART = "?symbol=BTC/USDT:USDT&timeframe=1m"
 
 Told = Callable[[str], None]
@@ -107,7 +108,8 @@ def measure(stage: ViewerStage, room: Path, rounds: int, minutes: int) -> tuple[
 def _browsed(stage: ViewerStage, room: Path, rounds: int) -> list[Row]:
     cold: dict[str, list[float]] = {page: [] for page in PAGES}
     warm: dict[str, list[float]] = {page: [] for page in PAGES}
-    switch: dict[str, list[float]] = {page: [] for page in PAGES}
+    first: dict[str, list[float]] = {page: [] for page in PAGES if page != FIRST}
+    again: dict[str, list[float]] = {page: [] for page in PAGES}
     chart: list[float] = []
     wheels: list[Wheel] = []
     with opened_browser() as browser:
@@ -119,14 +121,15 @@ def _browsed(stage: ViewerStage, room: Path, rounds: int) -> list[Row]:
                     warm[page].append(_visited(browser, address, page))
             _say(f"round {number + 1} of {rounds}: switching pages, the chart of 100 000 candles")
             with serving(stage.config, room / "server") as address:
-                _switched(browser, address, switch)
+                _switched(browser, address, first, again)
                 seconds, wheel = _charted(browser, address)
                 chart.append(seconds)
                 wheels.append(wheel)
     return [
         _seen_row("first figure of a page, cold server", cold, SEEN_S),
         _seen_row("first figure of a page, warm server", warm, SEEN_S),
-        _seen_row("another page by a click in the sidebar", switch, SWITCH_S),
+        _seen_row("another page by a click in the sidebar, the first time", first, SWITCH_S),
+        _seen_row("... once it was looked at", again, SWITCH_S),
         *_chart_rows(chart, wheels),
     ]
 
@@ -141,18 +144,17 @@ def _visited(browser: Any, address: str, page: str) -> float:
     return seconds
 
 
-def _switched(browser: Any, address: str, switch: Mapping[str, list[float]]) -> None:
-    """Click through the pages twice; the second time each has been looked at, as by somebody who works with it."""
+def _switched(browser: Any, address: str, first: Mapping[str, list[float]], again: Mapping[str, list[float]]) -> None:
+    """Click through the pages of a fresh server twice, from the overview on, a moment after it was opened."""
     window = Window(browser, address)
     try:
-        window.open("health")
+        window.open(FIRST)
         window.settle()
-        for page in PAGES:
-            window.switch(page)
-            window.settle()
-        for page in PAGES:
-            switch[page].append(window.switch(page))
-            window.settle()
+        sleep(_LOOKS_S)
+        for samples in (first, again):
+            for page in samples:
+                samples[page].append(window.switch(page))
+                window.settle()
     finally:
         window.close()
 

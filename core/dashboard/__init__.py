@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import import_module
-from threading import Thread
+from threading import Lock, Thread
+from types import ModuleType
 from typing import Any
 
 __all__ = ["main"]
@@ -23,6 +24,8 @@ _PAGES = (
     ("health", "Health", "monitor_heart", "health"),
 )
 """File, title, icon and address of each page; the first one opens first."""
+
+_importing = Lock()  # two threads that import large libraries at once may see them half made
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
         st.error(why, icon=":material/error:")
         return
     st.navigation([_page(*page, is_first=page is _PAGES[0]) for page in _PAGES]).run()
-    _import_the_others()
+    _make_ready()
 
 
 def _page(file: str, title: str, icon: str, address: str, is_first: bool) -> Any:
@@ -48,12 +51,25 @@ def _page(file: str, title: str, icon: str, address: str, is_first: bool) -> Any
     import streamlit as st
 
     def draw() -> None:
-        import_module(f"core.dashboard.{file}").page()
+        _imported(file).page()
 
     return st.Page(draw, title=title, icon=f":material/{icon}:", url_path=address, default=is_first)
 
 
+def _imported(file: str) -> ModuleType:
+    with _importing:
+        return import_module(f"core.dashboard.{file}")
+
+
 @cache
-def _import_the_others() -> None:
-    """Import the other pages while the first one is looked at."""
-    Thread(target=lambda: [import_module(f"core.dashboard.{file}") for file, *_ in _PAGES], daemon=True).start()
+def _make_ready() -> None:
+    """Import the other pages and read the record while the first one is looked at; once in the life of the server."""
+    Thread(target=_ready, name="viewer-ready", daemon=True).start()
+
+
+def _ready() -> None:
+    from core.dashboard._source import read_ahead
+
+    for file, *_ in _PAGES:
+        _imported(file)
+    read_ahead(os.environ)

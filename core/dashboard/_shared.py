@@ -127,7 +127,7 @@ def _sidebar(source: Source, snapshot: Snapshot) -> str:
             value=True,
             key="refresh",
             persist_state="session",
-            help="Looks at the database again by itself, once or twice a minute. Zoom and choices stay.",
+            help="Looks at the database again by itself, once or twice a minute. Choices and the candles' zoom stay.",
         )
         st.caption(f"Database: {source.path.name}", help=f"`{source.path}`, opened for reading only")
         if source.profile:

@@ -1,12 +1,13 @@
 """Where the viewer reads: which database, and its answers kept until the file changes.
 
-The law: only what is shown is read, each question opens and closes the database, and an answer is kept under the
-file's size and time of change, so that a new row is seen at the next refresh.
+The law: only what is shown or about to be is read, each question opens and closes the database, and an answer is kept
+under the file's size and time of change, so that a new row is seen at the next refresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ __all__ = [
     "heads_of",
     "newest_signals",
     "policies_of",
+    "read_ahead",
     "recorded_policies",
     "rows_of",
     "series_of",
@@ -217,6 +219,16 @@ def recorded_policies(snapshot: Snapshot) -> list[str]:
 def policies_of(snapshot: Snapshot, exchange: str) -> list[str]:
     """Return the exit policies that have trades on an exchange, the newest first."""
     return Reader(Path(snapshot.path)).policies_on(exchange)
+
+
+def read_ahead(environ: Mapping[str, str]) -> None:
+    """Read the record of the exchange that is shown first before anybody waits for it; what fails, a page will tell."""
+    with suppress(TraderError):
+        source = find_source(environ)
+        snapshot, reader = snapshot_of(source.path), Reader(source.path)
+        for exchange in exchanges_of(snapshot)[:1]:
+            for exit_policy in reader.policies_on(exchange)[:1]:
+                rows_at(snapshot, exchange, reader.newest_plan(exchange), exit_policy)
 
 
 def rows_of(snapshot: Snapshot, exchange: str, plan_hash: str, exit_policy: str) -> pd.DataFrame:

@@ -78,9 +78,12 @@ class ChangesReader(Reading):
             n = fetch_value(connection, count, (exchange, last_id))
             return last_id, n, fetch_value(connection, decided, (last_id,))
 
-    def new_signals(self, exchange: str, after_id: int, last_id: int, columns: Iterable[str]) -> pd.DataFrame:
-        """Return the signals written after one and not after another, in the order of decision."""
-        spec = {name: SIGNALS[name] for name in columns}
+    def new_signals(
+        self, exchange: str, after_id: int, last_id: int, columns: Iterable[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the signals written after one and not after another, in the order of decision, with `columns` of
+        `schema.SIGNALS` or all."""
+        spec = SIGNALS if columns is None else {name: SIGNALS[name] for name in columns}
         source = "signals WHERE +exchange = ? AND id > ? AND id <= ? ORDER BY decided_ms, id"
         with self._connection() as connection:
             return rows_to_frame(fetch(connection, select(spec, source), (exchange, after_id, last_id)), spec)

@@ -229,7 +229,7 @@ def damaged(path: Path) -> None:
     [
         (not_a_database, "not an SQLite database; move it away"),
         (other_program_s, "was not made by this program; name another file in app.db_path"),
-        (newer, "schema 99 is newer than this program's 2; update the program"),
+        (newer, "schema 99 is newer than this program's 3; update the program"),
         (damaged, "damaged"),
     ],
 )

@@ -18,7 +18,7 @@ from core.clock import DAY_MS
 from core.features import feature_set
 from core.store.reader import Reader
 
-DAYS = 12
+DAYS = 16
 
 
 @pytest.fixture(scope="module")

@@ -158,7 +158,7 @@ async def test_a_database_of_another_schema_is_one_line_a_look(config: Config, r
     found = await lines(config, reader)
     assert found["database"].level == "FAIL"
     assert f"schema 99 is newer than this program's {SCHEMA_VERSION}" in found["database"].seen
-    assert found["database"].mend == "update the program"
+    assert found["database"].mend == "update the program, then run `make install`"
     assert found["interpreter"].level == "ok"
 
 

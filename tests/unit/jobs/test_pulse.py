@@ -73,9 +73,10 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(
 ) -> None:
     clock = Clock()
     pulse = Pulse(tmp_path / "none" / "ohlcv.db", 60.0, read_s=clock)
-    for cycle in range(20):
-        clock.s += 2.0
-        pulse.beat(desk, START_MS, cycle, 5, True)
+    with caplog.at_level(logging.WARNING):
+        for cycle in range(20):
+            clock.s += 2.0
+            pulse.beat(desk, START_MS, cycle, 5, True)
     assert caplog.text.count("the heartbeat cannot be written") == 1
 
 
