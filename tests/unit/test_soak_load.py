@@ -304,7 +304,7 @@ def test_the_same_closes_are_compared_with_and_without_work_beside_them() -> Non
 
 def test_the_exchange_takes_its_time_and_refuses_who_asks_too_often() -> None:
     candles = _data.make_world("edge", "L000/USDT:USDT", START_MS, 1, seed=7).candles
-    offer = Offer(["L000/USDT:USDT"], [], START_MS + HOUR_MS, latency_s=0.05, per_second=3)
+    offer = Offer(["L000/USDT:USDT"], [], START_MS + HOUR_MS, latency_s=0.01, per_second=1)
 
     def ask(server: PacedBitget, path: str) -> int:
         try:
@@ -315,8 +315,9 @@ def test_the_exchange_takes_its_time_and_refuses_who_asks_too_often() -> None:
                 return error.code
 
     with PacedBitget([Listing(MARKET, "L000", candles)], offer) as server:
-        assert [ask(server, "/api/v2/public/time") for _ in range(5)] == [200, 200, 200, 429, 429]
-        assert server.faulted["too_many"] == 2
+        codes = [ask(server, "/api/v2/public/time") for _ in range(20)]
+        assert codes[0] == 200 and set(codes) == {200, 429}
+        assert server.faulted["too_many"] == codes.count(429)
         (contract,) = server.answer("/api/v2/mix/market/contracts", {"productType": MARKET})  # type: ignore[misc]
         assert int(contract["pricePlace"]) >= 3
 
