@@ -106,8 +106,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serving(config: Path, folder: Path) -> Iterator[str]:
-    """Run the viewer on a configuration's database; yield its address once it answers.
+def serving(config: Path, folder: Path, script: Path = ROOT / "dashboard.py") -> Iterator[str]:
+    """Run the viewer on a configuration's database, or another script; yield its address once it answers.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def serving(config: Path, folder: Path) -> Iterator[str]:
     environment = {**os.environ, "TRADER_CONFIG": str(config), "HOME": str(folder)}
     for name in ("TRADER_DB", "TRADER_PROFILE"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def refreshes(config: Path, database: Path, exchange: str, rounds: int) -> dict[
     for name in ("TRADER_DB", "TRADER_PROFILE"):
         os.environ.pop(name, None)
     quiet = logging.getLogger("streamlit")  # it misses a server, which is as it should be here
-    before = quiet.level
+    before, program = quiet.level, sys.modules["__main__"]
     quiet.setLevel(logging.ERROR)
     count, found = _Count(), {}
     apsw.connection_hooks.append(count)
@@ -70,6 +71,7 @@ def refreshes(config: Path, database: Path, exchange: str, rounds: int) -> dict[
     finally:
         apsw.connection_hooks.remove(count)
         quiet.setLevel(before)
+        sys.modules["__main__"] = program  # a page takes its place, and a process started later would run it
     return found
 
 

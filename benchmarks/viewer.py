@@ -110,6 +110,7 @@ def _browsed(stage: ViewerStage, room: Path, rounds: int) -> list[Row]:
     warm: dict[str, list[float]] = {page: [] for page in PAGES}
     first: dict[str, list[float]] = {page: [] for page in PAGES if page != FIRST}
     again: dict[str, list[float]] = {page: [] for page in PAGES}
+    bare: dict[str, list[float]] = {"cold": [], "warm": []}
     chart: list[float] = []
     wheels: list[Wheel] = []
     with opened_browser() as browser:
@@ -118,7 +119,12 @@ def _browsed(stage: ViewerStage, room: Path, rounds: int) -> list[Row]:
                 _say(f"round {number + 1} of {rounds}: {PAGES[page]} from a cold server")
                 with serving(stage.config, room / "server") as address:
                     cold[page].append(_visited(browser, address, page))
+                    sleep(_LOOKS_S)
                     warm[page].append(_visited(browser, address, page))
+            _say(f"round {number + 1} of {rounds}: a page of one figure, to compare with")
+            with serving(stage.config, room / "server", _bare(room)) as address:
+                bare["cold"].append(_visited(browser, address, FIRST))
+                bare["warm"].append(_visited(browser, address, FIRST))
             _say(f"round {number + 1} of {rounds}: switching pages, the chart of 100 000 candles")
             with serving(stage.config, room / "server") as address:
                 _switched(browser, address, first, again)
@@ -128,10 +134,24 @@ def _browsed(stage: ViewerStage, room: Path, rounds: int) -> list[Row]:
     return [
         _seen_row("first figure of a page, cold server", cold, SEEN_S),
         _seen_row("first figure of a page, warm server", warm, SEEN_S),
+        _bare_row(bare),
         _seen_row("another page by a click in the sidebar, the first time", first, SWITCH_S),
         _seen_row("... once it was looked at", again, SWITCH_S),
         *_chart_rows(chart, wheels),
     ]
+
+
+def _bare(room: Path) -> Path:
+    """Write a page that reads nothing: what Streamlit and the browser take by themselves."""
+    path = room / "bare.py"
+    path.write_text(f'import streamlit as st\n\nst.title("{PAGES[FIRST]}")\nst.metric("One", 1)\n', encoding="utf-8")
+    return path
+
+
+def _bare_row(bare: Mapping[str, list[float]]) -> Row:
+    medians = {name: statistics.median(seconds) for name, seconds in bare.items()}
+    shown = f"cold {duration(medians['cold'])}, warm {duration(medians['warm'])}: Streamlit and the browser alone"
+    return Row("... of a page of one figure that reads nothing", shown, None, None, medians)
 
 
 def _visited(browser: Any, address: str, page: str) -> float:

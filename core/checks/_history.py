@@ -23,6 +23,7 @@ from core.store.reader import Reader
 __all__ = ["History"]
 
 _COLUMNS = ("open", "high", "low", "close", "volume", "taker_volume", "n_minutes")
+_FOLLOWING = 100  # candles after one that are looked at for having come before it
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +103,18 @@ class History:
             then = self.as_of(now, int(moment_ms), seen_ms)
             if not _same(then, now):
                 yield then
+
+    def came_after_later_ones(self, now: Candles) -> bool:
+        """Say whether the last of some candles was first seen after one that follows it."""
+        last_ms, step = int(now.ts[-1]), timeframe_ms(self.timeframe)
+        following = self.reader.candles(
+            self.exchange, self.symbol, self.timeframe, last_ms + step, last_ms + _FOLLOWING * step
+        )
+        return bool(len(following)) and int(self.first_seen(following).min()) < int(self.first_seen(now)[-1])
+
+    def late(self, ts_ms: int) -> tuple[str, str]:
+        """Return the cause and the candle where one came late."""
+        return LATE, self._named(ts_ms)
 
     def difference(self, then: Candles, now: Candles) -> tuple[str, str]:
         """Return the cause and the first candle that was other at an earlier time."""

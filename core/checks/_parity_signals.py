@@ -212,6 +212,8 @@ class _Explain:
             return len(same) == 1 and not row_changes(recorded, same, _NOT_FOUND)
 
         if len(now) and now.ts[-1] == ts_ms:
+            if not is_recorded and self.history.came_after_later_ones(now):
+                return self.history.late(ts_ms)  # the close was passed by before there was a candle to decide on
             for then in self.history.earlier(now, int(self.history.first_seen(now)[-1])):
                 if comes_out(then):
                     return self.history.difference(then, now)

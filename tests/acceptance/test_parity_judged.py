@@ -125,11 +125,12 @@ def test_a_replay_with_a_model_in_force_comes_out_again(case: Case) -> None:
 def test_what_was_configured_since_is_not_what_decided(case: Case) -> None:
     gating = {"min_ev_pct": 0.7, "per_regime": {"vol_low": {"min_ev_pct": 2.0}}}
     meta: dict[str, Any] = {"models": {"meta": {"gating": gating}}, "signals": {"filters": {"geo_rr1": {"min": 50.0}}}}
+    since_ms = 1 + int(Reader(case.database).signals(columns=["decided_ms"])["decided_ms"].max())
     with Writer(case.database) as writer:
         writer.put_thresholds(
-            END_MS, json.dumps({"min_ev_pct": 0.7}), '{"mode": "ev", "tuned_ms": 0, "slices": []}', "user", ""
+            since_ms, json.dumps({"min_ev_pct": 0.7}), '{"mode": "ev", "tuned_ms": 0, "slices": []}', "user", ""
         )
-        writer.put_drift(END_MS, "p", "alarm", 30.0, 100, "")
+        writer.put_drift(since_ms, "p", "alarm", 30.0, 100, "")
     told = case.ask(configured(case.home, changed=meta))
     # Before anything was on record the file's rules held; without a model they decided nothing.
     assert told.code == 0 and told.differences == {}
