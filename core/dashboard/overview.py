@@ -243,7 +243,12 @@ def _together(view: View, held: pd.DataFrame) -> None:
         "of their hourly returns over 30 days.",
     )
     with st.container(horizontal=True):
-        tile("Gross", f"{found.gross:,.0f} USD", f"{len(filled)} positions", "Sum of the sizes still held.")
+        tile(
+            "Gross",
+            f"{found.gross:,.0f} USD",
+            f"{len(filled)} position{'' if len(filled) == 1 else 's'}",
+            "Sum of the sizes still held.",
+        )
         tile("Net", f"{found.net:+,.0f} USD", "longs less shorts", "Sum of the sizes, shorts counted negative.")
         tile(
             "Together",
