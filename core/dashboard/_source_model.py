@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.clock import DAY_MS
 from core.dashboard._source import Snapshot, policies_of
-from core.results.reliability import LEDGER_ROWS, Reliability, reliability, reliability_table
+from core.results.reliability import LEDGER_ROWS, Reliability, reliability, reliability_table, told_once
 from core.schema import conform
 from core.store import artefacts
 from core.store.reader import Mark, Reader
@@ -64,14 +64,7 @@ def _ledger_mark(snapshot: Snapshot, exchange: str, exit_policy: str) -> Mark:
 @st.cache_resource(ttl=3600, max_entries=2, show_spinner=False)
 def _said(path: str, exchange: str, exit_policy: str, mark: Mark) -> pd.DataFrame:
     """Read it again only where the mark has changed: most minutes end no trade."""
-    said = Reader(Path(path)).ledger_rows(exchange, exit_policy, ledger=str(mark[0]) or None)
-    live = said["source"] == "live"
-    once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
-    return once.assign(
-        won=(once["pnl_pct"] > 0).astype("float64"),
-        net_r=once["r_multiple"],
-        ev_r=once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False),
-    )
+    return told_once(Reader(Path(path)).ledger_rows(exchange, exit_policy, ledger=str(mark[0]) or None))
 
 
 @st.cache_data(ttl=600, max_entries=4, show_spinner=False)

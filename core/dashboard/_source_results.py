@@ -20,6 +20,7 @@ from core.dashboard._source import Snapshot, heads_of, rows_of, series_of
 from core.results import costs_split, coverage, montecarlo, returns, rolling, spread
 from core.results.equity import Curve, account_curve, equal_stake_curve
 from core.results.holding import Closes, Held, hold
+from core.results.reliability import told_once
 from core.results.rows import closed_rows, taken_rows
 from core.results.statistics import Summary, summarize
 from core.results.tables import breakdown, exit_reason_table
@@ -179,16 +180,13 @@ def said_of(snapshot: Snapshot, exchange: str, plan_hash: str, exit_policy: str)
     """
     reader = Reader(Path(snapshot.path))
     said = reader.ledger_rows(exchange, exit_policy, plan_hash, ledger=reader.newest_ledger(exchange) or None)
-    live = said["source"] == "live"
-    once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
+    once = told_once(said).reset_index(drop=True)
     heads = heads_of(snapshot, exchange).set_index("id")
     # A candidate newer than the heads that are kept has no plan here yet, and so no expected value.
     plans = heads[["entry", "sl"]].reindex(once["signal_id"].to_numpy()).reset_index(drop=True)
-    once = once.reset_index(drop=True)
-    ev_r = once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False)
     return once[["signal_id", "source", "decided_ms", "p", "r_multiple"]].assign(
-        ev_pct=100.0 * ev_r * (plans["entry"] - plans["sl"]).abs() / plans["entry"],
-        won=(once["pnl_pct"] > 0).astype("int64"),
+        ev_pct=100.0 * once["ev_r"] * (plans["entry"] - plans["sl"]).abs() / plans["entry"],
+        won=once["won"].astype("int64"),
     )
 
 

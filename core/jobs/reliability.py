@@ -24,6 +24,7 @@ from core.results.reliability import (
     reliability,
     reliability_lines,
     reliability_table,
+    told_once,
 )
 from core.results.words import in_percent, in_r, span
 from core.schema import conform
@@ -72,13 +73,9 @@ async def run(desk: Desk, by: str = "") -> Report:
 def _rows(desk: Desk, subject: Subject) -> tuple[pd.DataFrame, str]:
     """Return the ledger, and who stated what is in it."""
     ledger = ledger_of(desk) if desk.features is not None else None
-    said = desk.reader.ledger_rows(desk.exchange, subject.exit_policy, subject.plans, ledger)
-    live = said["source"] == "live"
-    once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
-    ev_r = once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False)
-    rows = once.assign(won=(once["pnl_pct"] > 0).astype("float64"), net_r=once["r_multiple"], ev_r=ev_r)
-    n_live = int((once["source"] == "live").sum())
-    return conform(rows, LEDGER_ROWS), f"{n_live:,} live, {len(once) - n_live:,} out of sample by a walk-forward"
+    rows = told_once(desk.reader.ledger_rows(desk.exchange, subject.exit_policy, subject.plans, ledger))
+    n_live = int((rows["source"] == "live").sum())
+    return conform(rows, LEDGER_ROWS), f"{n_live:,} live, {len(rows) - n_live:,} out of sample by a walk-forward"
 
 
 _LEGEND = (

@@ -5,12 +5,11 @@ The law: an alarm withdraws the evidence from the moment it is noticed, and stan
 
 from __future__ import annotations
 
-import numpy as np
-
 from core.clock import DAY_MS
 from core.jobs._book import exits_of
 from core.jobs._desk import Desk, Report
 from core.jobs._learning import plans_of
+from core.results.reliability import told_once
 from core.training.drift import SERIES, alarms, stands
 
 __all__ = ["run"]
@@ -44,10 +43,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if len(rows):
         thresholds = desk.reader.thresholds()
         tuned_ms = max([0, *thresholds.loc[thresholds["origin"] == "tune", "since_ms"].tolist()])
-        told = rows.rename(columns={"r_multiple": "net_r"}).assign(
-            won=(rows["pnl_pct"] > 0).astype(np.float64), ev_r=np.minimum(rows["ev_payoff_r"], rows["ev_p_r"])
-        )
-        found = alarms(told, now_ms)
+        found = alarms(told_once(rows), now_ms)
         for series in SERIES:
             mine = [alarm for alarm in found if alarm.series == series]
             if not stands(mine, tuned_ms, now_ms):

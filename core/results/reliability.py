@@ -30,6 +30,7 @@ __all__ = [
     "reliability",
     "reliability_lines",
     "reliability_table",
+    "told_once",
 ]
 
 LEDGER_ROWS: FrameSpec = MappingProxyType(
@@ -122,6 +123,29 @@ class Reliability:
     def enough(self) -> bool:
         """Whether there is enough behind it to be read as figures."""
         return self.n >= MIN_CLOSED and self.weeks >= MIN_WEEKS
+
+
+def told_once(said: pd.DataFrame) -> pd.DataFrame:
+    """Return each candidate once, with what was said of it live where somebody did, and how it ended.
+
+    Parameters
+    ----------
+    said : pandas.DataFrame
+        Rows of `Reader.ledger_rows`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Their columns, and won (1.0 where it earned after costs), net_r, and ev_r, the lesser of both expected values;
+        NaN where one of them is missing.
+    """
+    live = said["source"] == "live"
+    once = said[live | ~said["signal_id"].isin(said.loc[live, "signal_id"])]
+    return once.assign(
+        won=(once["pnl_pct"] > 0).astype("float64"),
+        net_r=once["r_multiple"],
+        ev_r=once[["ev_payoff_r", "ev_p_r"]].min(axis=1, skipna=False),
+    )
 
 
 def reliability(rows: pd.DataFrame) -> Reliability:
