@@ -6,7 +6,6 @@ The law: every number on the page comes from a result file, and a promise that w
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from benchmarks import results
 from benchmarks._measure import ROOT, load
 from benchmarks.results import Row
 
-__all__ = ["PAGE", "broken", "finish", "kept", "refreshed", "told"]
+__all__ = ["PAGE", "block", "broken", "finish", "kept", "told"]
 
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -71,7 +70,8 @@ def finish(name: str, document: dict[str, Any], out: Path | None, page: Path | N
         print(f"kept in {out}")
     if out is not None and page is not None:
         stored = json.loads(out.read_text(encoding="utf-8"))
-        page.write_text(refreshed(page.read_text(encoding="utf-8"), name, stored), encoding="utf-8")
+        text = results.with_block(page.read_text(encoding="utf-8"), name, block(stored))
+        page.write_text(text, encoding="utf-8")
         print(f"shown on {page}")
     failed = broken(rows)
     for line in failed:
@@ -79,23 +79,8 @@ def finish(name: str, document: dict[str, Any], out: Path | None, page: Path | N
     return 1 if failed else 0
 
 
-def refreshed(text: str, name: str, document: Mapping[str, Any]) -> str:
-    """Return the page with the block `name` made anew.
-
-    Raises
-    ------
-    ValueError
-        The page has no such block.
-    """
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"the page lacks the marks {begin} and {end}")
-    block = f"{begin}\n{_block(document)}\n{end}"
-    return pattern.sub(lambda _: block, text, count=1)
-
-
-def _block(document: Mapping[str, Any]) -> str:
+def block(document: Mapping[str, Any]) -> str:
+    """Return what a document of a run says, as the page shows it."""
     lines = ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
     lines += ["| " + " | ".join(_cells(row["cells"])) + " |" for row in document["rows"]]
     about = document["machine"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks._measure import ROOT
 
-__all__ = ["main", "refreshed"]
+__all__ = ["block", "main"]
 
 PAGE = ROOT / "docs" / "performance.md"
 
@@ -32,28 +31,13 @@ def main(argv: list[str] | None = None) -> int:
         if not path.is_file():
             print(f"{path}: not measured yet, its table stays as it is", file=sys.stderr)
             continue
-        text = refreshed(text, name, json.loads(path.read_text(encoding="utf-8")))
+        text = results.with_block(text, name, block(json.loads(path.read_text(encoding="utf-8"))))
     arguments.page.write_text(text, encoding="utf-8")
     return 0
 
 
-def refreshed(text: str, name: str, document: dict[str, Any]) -> str:
-    """Return the page with the block `name` made anew.
-
-    Raises
-    ------
-    ValueError
-        The page has no such block.
-    """
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"the page lacks the marks {begin} and {end}")
-    block = f"{begin}\n{_block(document)}\n{end}"
-    return pattern.sub(lambda _: block, text, count=1)
-
-
-def _block(document: dict[str, Any]) -> str:
+def block(document: dict[str, Any]) -> str:
+    """Return what a document of results says, as the page shows it."""
     lines = ["| work | measured (median) | value | bar | |", "|---|---|---|---|---|"]
     lines += ["| " + " | ".join(row["cells"]) + " |" for row in document["rows"]]
     about = document["machine"]

@@ -6,12 +6,13 @@ The law: a row says what was measured against what, and whether the bar was met;
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FOLDER", "Bar", "Row", "duration", "save", "table"]
+__all__ = ["FOLDER", "Bar", "Row", "duration", "save", "table", "with_block"]
 
 FOLDER = Path(__file__).with_name("results")
 
@@ -108,3 +109,25 @@ def save(path: Path, document: Mapping[str, Any]) -> None:
     rows = [{**asdict(row), "met": row.met, "cells": row.cells()} for row in document["rows"]]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**document, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def with_block(text: str, name: str, block: str) -> str:
+    """Return a page with what stands between the marks of `name` replaced.
+
+    Raises
+    ------
+    ValueError
+        The page has no such marks.
+
+    Examples
+    --------
+    >>> print(with_block("before <!-- a -->old<!-- /a --> after", "a", "new"))
+    before <!-- a -->
+    new
+    <!-- /a --> after
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the page lacks the marks {begin} and {end}")
+    return pattern.sub(lambda _: f"{begin}\n{block}\n{end}", text, count=1)

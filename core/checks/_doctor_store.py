@@ -13,11 +13,11 @@ from core.checks._lines import Line, ok, wrong
 from core.checks.health import HealthRequest, check_health
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, format_duration, format_ms
 from core.config import Config
+from core.results.health import HealthFacts
 from core.store import artefacts
 from core.store.backups import listed
 from core.store.looks import is_held, log_of, unsound
 from core.store.reader import Reader
-from core.store.vitals import Vitals
 from core.training.card import model_from_files
 
 __all__ = [
@@ -71,17 +71,17 @@ def scheduler_lines(database: Path, zone: str, now_ms: int) -> Iterator[Line]:
     yield Line("warn", "scheduler", f"not running: {engine.told.split('; start it')[0]}", mend)
 
 
-def candle_lines(reader: Reader, vitals: Vitals, config: Config, exchange: str, now_ms: int) -> Iterator[Line]:
+def candle_lines(reader: Reader, facts: HealthFacts, config: Config, exchange: str, now_ms: int) -> Iterator[Line]:
     """Look how far each symbol has come, what is missing and what was refused."""
-    followed = [symbol for symbol in config.symbols if symbol not in vitals.off]
-    behind = {symbol: now_ms - vitals.frontiers[symbol] for symbol in followed if vitals.frontiers.get(symbol)}
+    followed = list(facts.frontiers)
+    behind = {symbol: now_ms - up_to_ms for symbol, up_to_ms in facts.frontiers.items() if up_to_ms is not None}
     none = [symbol for symbol in followed if symbol not in behind]
     late = sorted((symbol for symbol in behind if behind[symbol] > _LATE_MS), key=lambda symbol: -behind[symbol])
     seen = f"{len(behind)} of {len(followed)} followed symbols have candles of {exchange}"
     if behind:
         seen += f", the newest complete up to {format_ms(now_ms - min(behind.values()), config.app.timezone)}"
-    if vitals.off:
-        seen += f"; off: {_some(sorted(vitals.off))}"
+    if facts.off:
+        seen += f"; off: {_some(sorted(facts.off))}"
     if none:
         yield Line("warn", "candles", f"{seen}; none of {_some(none)}", "fetch them: `python download_data.py`")
     elif late:
@@ -131,11 +131,11 @@ def alert_lines(reader: Reader, now_ms: int) -> Iterator[Line]:
     )
 
 
-def job_lines(vitals: Vitals) -> Iterator[Line]:
+def job_lines(facts: HealthFacts) -> Iterator[Line]:
     """Look which jobs failed when they last ran."""
-    bad = {name: run for name, run in vitals.runs.items() if run.failed_in_a_row}
+    bad = {name: run for name, run in facts.jobs.items() if run.failed_in_a_row}
     if not bad:
-        yield ok("jobs", f"{len(vitals.runs)} on record, each went well when it last ran")
+        yield ok("jobs", f"{len(facts.jobs)} on record, each went well when it last ran")
     for name, run in bad.items():
         times = f"{run.failed_in_a_row} times in a row" if run.failed_in_a_row > 1 else "when it last ran"
         seen = f"{name} failed {times}, {format_ms(run.last_ms)}: {_short(run.detail)}"

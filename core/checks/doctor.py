@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from core.checks import _doctor_machine as machine
 from core.checks import _doctor_store as kept
 from core.checks._lines import Line, looked, ok
-from core.clock import DAY_MS, monotonic_s, wall_now_ms
+from core.clock import monotonic_s, wall_now_ms
 from core.config import Config, config_warnings
 from core.errors import CredentialsError, MarketUnavailable, NotifierError, NotifierUnavailable, TraderError
 from core.ports import Market, Notifier
+from core.results.health import HealthFacts
 from core.store.reader import Reader
-from core.store.vitals import Vitals, read_vitals
+from core.store.vitals import read_vitals
 
 __all__ = ["Line", "Patient", "examine", "examine_machine"]
 
@@ -89,16 +90,16 @@ def _store_looks(patient: Patient) -> Sequence[tuple[str, Callable[[], Iterable[
     config, reader, now_ms = patient.config, patient.reader, patient.now_ms
     base, path = config.data.base_timeframe, reader.path
 
-    def vitals() -> Vitals:
-        return read_vitals(path, patient.exchange, base, tuple(patient.notifiers), now_ms - DAY_MS)
+    def facts() -> HealthFacts:
+        return read_vitals(path, patient.exchange, base, tuple(patient.notifiers), now_ms, config.symbols)
 
     return (
         ("database", lambda: kept.database_lines(reader, patient.deep)),
         ("write-ahead log", lambda: kept.log_lines(reader)),
         ("scheduler", lambda: kept.scheduler_lines(path, config.app.timezone, wall_now_ms())),
-        ("candles", lambda: kept.candle_lines(reader, vitals(), config, patient.exchange, now_ms)),
+        ("candles", lambda: kept.candle_lines(reader, facts(), config, patient.exchange, now_ms)),
         ("alerts", lambda: kept.alert_lines(reader, now_ms)),
-        ("jobs", lambda: kept.job_lines(vitals())),
+        ("jobs", lambda: kept.job_lines(facts())),
         ("model", lambda: kept.model_lines(reader, config)),
     )
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from core.clock import format_duration, format_ms, wall_now_ms
 from core.errors import StoreError
-from core.results.health import RECENT_MS, Finding, HealthFacts, JobState, health_of, health_words
+from core.results.health import Finding, health_of, health_words
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
-from core.store.vitals import Vitals, read_vitals
+from core.store.vitals import read_vitals
 
 __all__ = ["LEAST_FREE_BYTES", "HealthRequest", "Verdict", "check_health"]
 
@@ -123,26 +123,12 @@ def _stored(request: HealthRequest, beat: Heartbeat, at_ms: int) -> list[Finding
     """Return what the database says, at the market's time now: a tape's stands still between cycles."""
     now_ms = beat.market_ms + (max(0, at_ms - beat.machine_ms) if beat.mode == "live" else 0)
     try:
-        asked = (beat.exchange, request.base_timeframe, request.channels, now_ms - RECENT_MS)
-        vitals = read_vitals(request.database, *asked)
+        asked = (beat.exchange, request.base_timeframe, request.channels, now_ms, request.symbols)
+        facts = read_vitals(request.database, *asked)
     except StoreError as error:
         return [Finding("database", False, str(error))]
     # Whether cycles end is the engine's own finding: it knows the limit that holds for it.
-    return [found for found in health_of(_facts(vitals, request, now_ms), request.zone) if found.name != "cycle"]
-
-
-def _facts(vitals: Vitals, request: HealthRequest, now_ms: int) -> HealthFacts:
-    return HealthFacts(
-        now_ms=now_ms,
-        last_cycle_ms=now_ms,
-        frontiers={name: vitals.frontiers.get(name) or None for name in request.symbols if name not in vitals.off},
-        off={name: why for name, why in vitals.off.items() if name in request.symbols},
-        jobs={name: JobState(run.last_ms, run.failed_in_a_row, run.detail) for name, run in vitals.runs.items()},
-        waiting=vitals.waiting,
-        oldest_waiting_ms=vitals.oldest_waiting_ms,
-        refused=vitals.refused,
-        wal_bytes=vitals.wal_bytes,
-    )
+    return [found for found in health_of(facts, request.zone) if found.name != "cycle"]
 
 
 def _disk(database: Path) -> Finding:

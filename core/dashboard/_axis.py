@@ -12,7 +12,7 @@ import numpy as np
 from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.schema import Candles
 
-__all__ = ["LEGEND", "Axis", "Option", "moment_labels", "zoom"]
+__all__ = ["LEGEND", "Axis", "Option", "line", "moment_labels", "zoom"]
 
 Option = dict[str, Any]
 
@@ -29,6 +29,21 @@ def moment_labels(ts_ms: Any, step_ms: int) -> list[str]:
     letters = np.datetime_as_string(moments, unit="m").astype("U16").reshape(-1, 1).view("U1").copy()
     letters[:, 10] = " "
     return [str(label) for label in letters.view("U16").ravel().tolist()]
+
+
+def line(name: str, points: list[Any], colour: str, z: int, width: float = 1.0, **style: Any) -> Option:
+    """Return a line that nobody hovers over; `style` is the line's own, such as ``type="dashed"``."""
+    return {
+        "type": "line",
+        "name": name,
+        "data": points,
+        "symbol": "none",
+        "silent": True,
+        "lineStyle": {"color": colour, "width": width, **style},
+        "itemStyle": {"color": colour},
+        "tooltip": {"show": False},
+        "z": z,
+    }
 
 
 def zoom(axes: list[int], start: int) -> list[Option]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.dashboard._axis import Axis, Option
+from core.dashboard._axis import Axis, Option, line
 from core.dashboard._theme import Palette
 
 __all__ = ["levels", "plan_leg", "plan_overlay", "price_text"]
@@ -74,20 +74,6 @@ def plan_leg(plan: str) -> tuple[tuple[int, float], tuple[int, float]] | None:
     return (int(leg["a_ms"]), float(leg["a_price"])), (int(leg["b_ms"]), float(leg["b_price"]))
 
 
-def _line(name: str, points: list[Any], colour: str, kind: str) -> Option:
-    return {
-        "type": "line",
-        "name": name,
-        "data": points,
-        "symbol": "none",
-        "silent": True,
-        "lineStyle": {"color": colour, "type": kind, "width": 1.5},
-        "itemStyle": {"color": colour},
-        "tooltip": {"show": False},
-        "z": 4,
-    }
-
-
 def _level(name: str, price: float, colour: str, start: str, end: str, look: Palette) -> Option:
     """A level: solid while the plan lasts, dotted across the chart to a tag beside the axis."""
     tag: Option = {
@@ -106,7 +92,7 @@ def _level(name: str, price: float, colour: str, start: str, end: str, look: Pal
         "lineStyle": {"color": f"{colour}73", "type": "dotted", "width": 1},
         "data": [{"yAxis": price}],
     }
-    return {**_line(name, [[start, price], [end, price]], colour, "solid"), "markLine": across}
+    return {**line(name, [[start, price], [end, price]], colour, 4, 1.5), "markLine": across}
 
 
 def _box(start: str, end: str, low: float, high: float, colour: str) -> list[Option]:
@@ -165,5 +151,5 @@ def plan_overlay(axis: Axis, signal: pd.Series, end_ms: int, events: pd.DataFram
     if leg is not None:
         ends = [[axis.at(ts), price] for ts, price in leg]
         if all(label is not None for label, _ in ends):
-            series.append(_line("Leg", ends, look.leg, "dashed"))
+            series.append(line("Leg", ends, look.leg, 4, 1.5, type="dashed"))
     return series + _happenings(axis, events, look)

@@ -15,7 +15,7 @@ import streamlit as st
 
 from core.dashboard._axis import Option
 
-__all__ = ["chart", "downloads", "empty_state", "section", "table", "tile", "to_xlsx"]
+__all__ = ["chart", "downloads", "empty_state", "no_signals", "section", "table", "tile", "to_xlsx"]
 
 _ROW, _HEAD = 35, 38  # pixels: Streamlit's own
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -36,6 +36,16 @@ def empty_state(title: str, text: str, commands: list[tuple[str, str]]) -> None:
         for command, purpose in commands:
             st.caption(purpose)
             st.code(command, language=None)
+
+
+def no_signals(text: str = "No candidate of the rules is on record.") -> None:
+    """Say that no signal is there, and what finds some."""
+    commands = [
+        ("python scheduler_run.py", "Start the engine, which looks at each candle as it closes:"),
+        ("python retro_scan.py --start 2024-01-01", "Or scan the stored history, and play what is found:"),
+        ("make demo", "Or look around first, in a generated market, without network:"),
+    ]
+    empty_state("No signals yet", text, commands)
 
 
 def section(title: str, text: str = "", help: str | None = None) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from core.dashboard._axis import LEGEND, Option
+from core.dashboard._axis import LEGEND, Option, line
 from core.dashboard._theme import Palette
 
 __all__ = ["progress_chart", "progress_height"]
 
 _ROW = 38
+_BAR = {"opacity": 0.35, "cap": "round"}
 
 
 def progress_height(n: int) -> int:
@@ -61,22 +62,10 @@ def progress_chart(rows: pd.DataFrame, look: Palette) -> Option:
         },
         "yAxis": {"type": "category", "data": names, "axisTick": {"show": False}},
         "series": [
-            _bar("At risk", lost, look.bad),
-            _bar("To the targets", won, look.good),
+            line("At risk", lost, look.bad, 2, 6, **_BAR),
+            line("To the targets", won, look.good, 2, 6, **_BAR),
             {**dots, "name": "Stop", "data": stops, "symbol": "rect", "symbolSize": [4, 16], "color": look.bad},
             {**dots, "name": "Target", "data": targets, "symbol": "diamond", "symbolSize": 11, "color": look.good},
             {**dots, "name": "Price now", "data": now, "symbolSize": 13, "color": look.up, "z": 5},
         ],
-    }
-
-
-def _bar(name: str, points: list[list[Any]], colour: str) -> Option:
-    return {
-        "type": "line",
-        "name": name,
-        "data": points,
-        "symbol": "none",
-        "silent": True,
-        "lineStyle": {"width": 6, "color": colour, "opacity": 0.35, "cap": "round"},
-        "itemStyle": {"color": colour},
     }

@@ -6,11 +6,10 @@ The law: pure; each is drawn as it could be seen once its candles had closed.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from core.dashboard._axis import Axis, Option
+from core.dashboard._axis import Axis, Option, line
 from core.dashboard._theme import Palette
 from core.schema import Candles
 
@@ -70,14 +69,14 @@ def last_leg(candles: Candles) -> Leg | None:
 def swing_legs(candles: Candles, axis: Axis, look: Palette) -> list[Option]:
     """Return the series that joins the swings."""
     points = [[axis.labels[place], price] for place, price in legs_of(candles)]
-    return [_line("Swing legs", points, look.leg, 1.0)]
+    return [line("Swing legs", points, look.leg, 3)]
 
 
 def fibonacci(axis: Axis, leg: Leg, look: Palette) -> list[Option]:
     """Return the series of the levels of a leg, from its end back to its start and beyond its end."""
     (a_ms, a_price), (b_ms, b_price) = leg
     start, end = axis.clip(a_ms), axis.labels[-1]
-    series = [_line("Fibonacci", [[start, a_price], [axis.clip(b_ms), b_price]], look.leg, 1.0)]
+    series = [line("Fibonacci", [[start, a_price], [axis.clip(b_ms), b_price]], look.leg, 3)]
     data = []
     for ratio in _RATIOS:
         price = b_price - ratio * (b_price - a_price) if ratio <= 1.0 else a_price + ratio * (b_price - a_price)
@@ -145,21 +144,6 @@ def regime_bands(candles: Candles, axis: Axis, look: Palette) -> list[Option]:
     return [_areas("Regime", bands, look.series[4])]
 
 
-def _line(name: str, points: list[list[Any]], colour: str, width: float) -> Option:
-    return {
-        "type": "line",
-        "name": name,
-        "data": points,
-        "symbol": "none",
-        "silent": True,
-        "lineStyle": {"color": colour, "width": width},
-        "itemStyle": {"color": colour},
-        "tooltip": {"show": False},
-        "z": 3,
-    }
-
-
 def _areas(name: str, areas: list[list[Option]], colour: str) -> Option:
     """Return a series that has nothing but areas."""
-    empty = _line(name, [], colour, 1.0)
-    return {**empty, "markArea": {"silent": True, "data": areas}, "z": 1}
+    return {**line(name, [], colour, 1), "markArea": {"silent": True, "data": areas}}

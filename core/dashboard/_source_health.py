@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.clock import DAY_MS, wall_now_ms
+from core.clock import wall_now_ms
 from core.config import Config
 from core.dashboard._shared import View
-from core.dashboard._source import Snapshot
+from core.dashboard._source import Snapshot, series_of
 from core.ingest.traffic import error_rate, mean_answer_ms, read_traffic
 from core.results.board import next_weekly_ms
-from core.results.health import Finding, HealthFacts, JobState, health_of
+from core.results.health import Finding, health_of
 from core.store import backups
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 from core.store.looks import sqlite_version
 from core.store.reader import Reader
-from core.store.vitals import Vitals, read_vitals
+from core.store.vitals import read_vitals
 
 __all__ = [
     "Beat",
@@ -84,15 +84,15 @@ def findings_of(view: View, beat: Beat) -> list[Finding]:
     config = view.source.config
     channels = _channels(config)
     symbols = tuple(config.symbols) if config else ()
-    vitals = read_vitals(Path(view.snapshot.path), view.exchange, "1m", channels, now_ms - DAY_MS)
-    return health_of(_facts(vitals, symbols, now_ms), view.source.zone)
+    facts = read_vitals(Path(view.snapshot.path), view.exchange, "1m", channels, now_ms, symbols)
+    return health_of(facts, view.source.zone)
 
 
 def _market_now(view: View, beat: Beat) -> int:
     """Return market time: the machine's for a live market, else where the tape stands."""
     if beat.beat is not None and beat.beat.mode == "live":
         return beat.beat.market_ms + beat.age_ms
-    series = Reader(Path(view.snapshot.path)).series()
+    series = series_of(view.snapshot)
     frontier = series.loc[series["exchange"] == view.exchange, "frontier_ms"].max()
     return int(frontier) if np.isfinite(frontier) else wall_now_ms()
 
@@ -102,22 +102,6 @@ def _channels(config: Config | None) -> tuple[str, ...]:
         return ("console", "telegram")
     switched = {"console": config.notify.console, "telegram": config.notify.telegram.enabled}
     return tuple(name for name, on in switched.items() if on)
-
-
-def _facts(vitals: Vitals, symbols: tuple[str, ...], now_ms: int) -> HealthFacts:
-    followed = symbols or tuple(vitals.frontiers)
-    last = max((run.last_ms for name, run in vitals.runs.items() if name == "scan_signals"), default=0)
-    return HealthFacts(
-        now_ms=now_ms,
-        last_cycle_ms=last,
-        frontiers={name: vitals.frontiers.get(name) or None for name in followed if name not in vitals.off},
-        off=vitals.off,
-        jobs={name: JobState(run.last_ms, run.failed_in_a_row, run.detail) for name, run in vitals.runs.items()},
-        waiting=vitals.waiting,
-        oldest_waiting_ms=vitals.oldest_waiting_ms,
-        refused=vitals.refused,
-        wal_bytes=vitals.wal_bytes,
-    )
 
 
 def due_of(view: View, beat: Beat) -> dict[str, int]:

@@ -14,6 +14,8 @@ import streamlit as st
 
 from core.clock import DAY_MS
 from core.dashboard._source import Snapshot, policies_of
+from core.errors import ModelError
+from core.gate import Model
 from core.results.reliability import LEDGER_ROWS, Reliability, reliability, reliability_table, told_once
 from core.schema import conform
 from core.store import artefacts
@@ -25,6 +27,7 @@ __all__ = [
     "cards_of",
     "drift_of",
     "importance_of",
+    "model_of",
     "reliability_of",
     "said_and_came",
     "shift_of",
@@ -94,8 +97,23 @@ def drift_of(snapshot: Snapshot, exchange: str) -> tuple[list[Course], pd.DataFr
     return courses(live, end_ms), Reader(Path(snapshot.path)).drift()
 
 
+@st.cache_resource(ttl=3600, max_entries=4, show_spinner=False)
+def model_of(path: str, models: str, version: str) -> Model:
+    """Return a model of the registry, opened from its verified files.
+
+    Raises
+    ------
+    ModelError
+        It is not on record, or its files are missing or do not verify.
+    """
+    recorded = Reader(Path(path)).models().set_index("version")["sha256"]
+    if version not in recorded.index:
+        raise ModelError(f"models of a walk-forward ({version}) are not kept")
+    return model_from_files(version, artefacts.load(Path(models), version, str(recorded[version])))[0]
+
+
 @st.cache_data(ttl=3600, max_entries=2, show_spinner=False)
-def importance_of(path: str, models: str, version: str, sha256: str) -> pd.DataFrame:
+def importance_of(path: str, models: str, version: str) -> pd.DataFrame:
     """Return by feature how far it moved the log-odds, on average, over the newest candidates.
 
     Returns
@@ -110,9 +128,8 @@ def importance_of(path: str, models: str, version: str, sha256: str) -> pd.DataF
     """
     from core.features import feature_set
 
-    model, _ = model_from_files(version, artefacts.load(Path(models), version, sha256))
-    reader = Reader(Path(path))
-    _, vectors = reader.features(model.feature_set)
+    model = model_of(path, models, version)
+    _, vectors = Reader(Path(path)).features(model.feature_set)
     given = model.estimator.contributions(vectors[-_LOOKED_AT:])[:, :-1]
     families = feature_set().family_of
     told = pd.DataFrame({"feature": model.columns, "mean_abs": np.abs(given).mean(axis=0)})

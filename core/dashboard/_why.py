@@ -24,7 +24,6 @@ from core.gate import Evidence
 from core.results._verdicts import threshold_words
 from core.results.explain import to_plain
 from core.results.words import in_percent, in_r, in_signed_percent
-from core.store import artefacts
 from core.store.reader import Reader
 
 __all__ = ["moves_of", "waterfall", "why_section"]
@@ -48,25 +47,16 @@ def moves_of(path: str, models: str, version: str, signal_id: int) -> tuple[floa
     ModelError
         The model is not on record, its files do not verify, or the signal's features are not stored.
     """
-    from core.features import feature_set  # half a second of imports, for who looks at a judged signal
-    from core.training.card import model_from_files
+    from core.dashboard._source_model import model_of  # half a second of imports, for who looks at a judged signal
+    from core.features import feature_set
 
-    reader = Reader(Path(path))
-    recorded = reader.models().set_index("version")
-    if version not in recorded.index:
-        raise ModelError(f"models of a walk-forward ({version}) are not kept")
-    files = artefacts.load(Path(models), version, str(recorded.loc[version, "sha256"]))
-    model, _ = model_from_files(version, files)
-    ids, vectors = reader.features(model.feature_set, [signal_id])
+    model = model_of(path, models, version)
+    ids, vectors = Reader(Path(path)).features(model.feature_set, [signal_id])
     if not len(ids):
         raise ModelError("its features are not stored; `python retro_scan.py` fills them in")
     given = model.estimator.contributions(vectors)[0]
-    known = feature_set().family_of
-    by_family: dict[str, float] = {}
-    for column, amount in zip(model.columns, given[:-1].tolist(), strict=True):
-        family = known.get(column, "other")
-        by_family[family] = by_family.get(family, 0.0) + amount
-    return float(given[-1]), dict(sorted(by_family.items(), key=lambda item: -abs(item[1])))
+    moved = feature_set().by_family(model.columns, given[:-1].tolist())
+    return float(given[-1]), dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
 
 
 def waterfall(start: float, moves: dict[str, float], look: Palette) -> Option:

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import DAY_MS
-from core.dashboard._parts import empty_state, table
+from core.dashboard._parts import no_signals, table
 from core.dashboard._shared import View, show
 from core.dashboard._source import Snapshot, heads_of, newest_signals, policies_of
 from core.dashboard._source_record import trades_at
@@ -49,14 +49,7 @@ def feed_of(snapshot: Snapshot, exchange: str, exit_policy: str, start_ms: int) 
 def _body(view: View) -> None:
     newest = newest_signals(view.snapshot, view.exchange, None, None, 1)
     if newest.empty:
-        empty_state(
-            "No signals yet",
-            "No candidate of the rules is on record. The engine looks at each close; retro scan at stored ones.",
-            [
-                ("python scheduler_run.py", "Start the engine:"),
-                ("python retro_scan.py --start 2024-01-01", "Or scan the stored history:"),
-            ],
-        )
+        no_signals()
         return
     policies = policies_of(view.snapshot, view.exchange)
     days = _PERIODS[str(st.segmented_control("Period", list(_PERIODS), default="30 days", key="period", required=True))]

@@ -66,7 +66,7 @@ def _body(view: View) -> None:
     _slices(view)
     evidence_table(view)
     _drift(view)
-    _importance(view, models, version, cards.get(version, {}))
+    _importance(view, version, cards.get(version, {}))
     registry(view, models, cards, reigns)
 
 
@@ -74,6 +74,7 @@ def _in_force(view: View, version: str, card: dict[str, Any]) -> Reliability:
     if not version:
         st.warning("No model is in force: every candidate is UNGATED.", icon=":material/lock_open:")
     skill = card.get("skill_over_geometry") or {}
+    unknown = "its card does not say" if version else "no model is in force"
     first, second, third, fourth = st.columns(4)
     with first:
         learned = f"learned until {format_ms(int(card['train_max_t1']), view.source.zone)[:10]}" if card else ""
@@ -83,7 +84,7 @@ def _in_force(view: View, version: str, card: dict[str, Any]) -> Reliability:
         tile(
             "Skill over the geometry",
             in_signed_percent(skill["gain_pct"]) if skill else "-",
-            f"{'shown' if skill.get('shown') else 'not shown'}; {told}" if skill else "no model is in force",
+            f"{'shown' if skill.get('shown') else 'not shown'}; {told}" if skill else unknown,
             "How much lower its log-loss was, out of sample, than that of the plan's geometry alone (distances to stop "
             "and targets, costs). Shown only where chance is an unlikely explanation; without it nothing is certified.",
         )
@@ -114,7 +115,7 @@ def _estimate_tile(label: str, enough: bool, value: str, interval: str, n: int, 
     if enough:
         tile(label, value, f"95 %: {interval}, n = {n:,}", help)
     else:
-        tile(label, NOT_ENOUGH, f"n = {n:,}", help)
+        tile(label, "-", f"{NOT_ENOUGH}, n = {n:,}", help)
 
 
 def _calibration(rows: pd.DataFrame, found: Reliability) -> None:
@@ -225,13 +226,12 @@ def _drift(view: View) -> None:
         table(alarms.assign(ms=at).drop(columns="id"), "drift-alarms", {"ms": f"When ({view.source.zone})"})
 
 
-def _importance(view: View, models: pd.DataFrame, version: str, card: dict[str, Any]) -> None:
+def _importance(view: View, version: str, card: dict[str, Any]) -> None:
     if not version:
         return
     section("What it looks at", "How far each family of features moves the log-odds of a win, on average, either way.")
-    sha256 = str(models.set_index("version").loc[version, "sha256"])
     try:
-        told = importance_of(view.snapshot.path, str(view.source.models), version, sha256)
+        told = importance_of(view.snapshot.path, str(view.source.models), version)
     except ModelError as error:
         st.warning(f"{error}", icon=":material/broken_image:")
         return

@@ -15,7 +15,7 @@ import streamlit as st
 
 from core.clock import HOUR_MS, format_ms
 from core.dashboard._overlay import price_text
-from core.dashboard._parts import chart, empty_state, section, table, tile
+from core.dashboard._parts import chart, no_signals, section, table, tile
 from core.dashboard._positions import progress_chart, progress_height
 from core.dashboard._shared import View, show
 from core.dashboard._source import newest_signals, policies_of, series_of, trades_of
@@ -166,14 +166,7 @@ def _newest(view: View) -> None:
     section("Newest signals", "The last plans the rules proposed, taken or not. Open one to see it on its candles.")
     listed = newest_signals(view.snapshot, view.exchange, None, None, _NEWEST)
     if listed.empty:
-        empty_state(
-            "No signals yet",
-            "No candidate of the rules is on record. The engine looks at each close; retro scan at stored ones.",
-            [
-                ("python scheduler_run.py", "Start the engine:"),
-                ("python retro_scan.py --start 2024-01-01", "Or scan the stored history:"),
-            ],
-        )
+        no_signals()
         return
     trades = trades_of(view.snapshot, tuple(int(number) for number in listed["id"]))
     mine = trades.drop_duplicates("signal_id", keep="last").set_index("signal_id")
@@ -197,21 +190,21 @@ def _newest(view: View) -> None:
 
 def _columns(zone: str) -> dict[str, Any]:
     return {
-        "open": st.column_config.LinkColumn("ID", display_text=r"signal=(\d+)", width=64),
+        "open": st.column_config.LinkColumn("ID", display_text=r"signal=(\d+)", width=56),
         "decided": st.column_config.DatetimeColumn(
-            f"Decided ({zone})", format="MM-DD HH:mm", timezone=zone, width=118, help="When the plan was made."
+            f"Decided ({zone})", format="MM-DD HH:mm", timezone=zone, width=104, help="When the plan was made."
         ),
-        "symbol": st.column_config.TextColumn("Pair", width=88),
-        "timeframe": st.column_config.TextColumn("TF", help="Timeframe: length of the candles.", width=52),
-        "direction": st.column_config.TextColumn("Side", width=60),
+        "symbol": st.column_config.TextColumn("Pair", width=84),
+        "timeframe": st.column_config.TextColumn("TF", help="Timeframe: length of the candles.", width=46),
+        "direction": st.column_config.TextColumn("Side", width=54),
         "verdict": st.column_config.TextColumn(
-            "Verdict", width=96, help="What the gate said: PASS, or why not. UNGATED: no model was in force."
+            "Verdict", width=92, help="What the gate said: PASS, or why not. UNGATED: no model was in force."
         ),
-        "p": st.column_config.NumberColumn("p(win)", format="%.2f", help="Calibrated chance of a win.", width=64),
+        "p": st.column_config.NumberColumn("p(win)", format="%.2f", help="Calibrated chance of a win.", width=60),
         "ev": st.column_config.NumberColumn(
-            "EV %", format="%+.2f", help="Expected value after costs, percent of the position.", width=64
+            "EV %", format="%+.2f", help="Expected value after costs, percent of the position.", width=58
         ),
-        "status": st.column_config.TextColumn("Trade", width=92, help="Every signal is played, taken or not."),
+        "status": st.column_config.TextColumn("Trade", width=84, help="Every signal is played, taken or not."),
     }
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from core.clock import format_ms
-from core.dashboard._parts import downloads, empty_state
+from core.dashboard._parts import downloads, empty_state, no_signals
 from core.dashboard._results_calendar import by_calendar
 from core.dashboard._results_costs import by_assumption, by_cost
 from core.dashboard._results_equity import by_equity
@@ -52,7 +52,7 @@ def page() -> None:
 def _body(view: View) -> None:
     heads = heads_of(view.snapshot, view.exchange)
     if heads.empty:
-        _nothing("No signals yet", "There is nothing to count before the rules have found candidates.")
+        no_signals("There is nothing to count before the rules have found candidates.")
         return
     choice = _choose(view, heads)
     if choice is None:

@@ -14,7 +14,7 @@ from core.clock import format_ms, timeframe_ms
 from core.dashboard._candles_view import PICK, draw_candles, let_go
 from core.dashboard._card import signal_card
 from core.dashboard._columns import SIGNAL_COLUMNS, yes_or_no
-from core.dashboard._parts import empty_state
+from core.dashboard._parts import no_signals
 from core.dashboard._shared import View, show
 from core.dashboard._source import newest_signals, recorded_policies, series_of, signal_of, trades_of
 from core.results.rows import newest_policy
@@ -152,14 +152,7 @@ def _table(view: View, listed: pd.DataFrame, picked: pd.Series | None) -> None:
     if scope == "All series":
         listed = newest_signals(view.snapshot, view.exchange, None, None, _LISTED)
     if listed.empty:
-        empty_state(
-            "No signals yet",
-            "No candidate of the rules is on record here. Retro scan looks for them in the stored candles.",
-            [
-                ("python retro_scan.py --start 2024-01-01", "Scan the stored history:"),
-                ("python scheduler_run.py", "Or start the engine, which scans each candle as it closes:"),
-            ],
-        )
+        no_signals("No candidate of the rules is on record here.")
         return
     ids = [int(number) for number in listed["id"]]
     trades = trades_of(view.snapshot, tuple(ids))

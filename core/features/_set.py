@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,6 +55,20 @@ class FeatureSet:
     def family_of(self) -> dict[str, str]:
         """The name of each column's family."""
         return {column: family.name for family in self.families for column in family.columns}
+
+    def by_family(self, columns: Sequence[str], amounts: Sequence[float]) -> dict[str, float]:
+        """Add amounts by column up to amounts by family; a column no family has now counts for the one it names.
+
+        Examples
+        --------
+        >>> feature_set().by_family(["geo_rr1", "old_column", "geo_rr2"], [0.5, 1.0, 0.25])
+        {'geometry': 0.75, 'old': 1.0}
+        """
+        total: dict[str, float] = {}
+        for column, amount in zip(columns, amounts, strict=True):
+            family = self.family_of.get(column, column.partition("_")[0])
+            total[family] = total.get(family, 0.0) + amount
+        return total
 
     @cached_property
     def id(self) -> str:

@@ -5,32 +5,26 @@ The law: facts from the store and nothing else, so that an engine that stands st
 
 from __future__ import annotations
 
-import pandas as pd
-
 from core.clock import format_duration, format_ms
 from core.errors import ModelError
-from core.jobs import cycle
 from core.jobs._asking import Ask, Reply
 from core.jobs._desk import Desk
 from core.jobs._period import live_rows, standing_of
-from core.jobs.weekly import JOBS
 from core.results.bot import titled
 from core.results.explain import escaped
-from core.results.health import RECENT_MS, HealthFacts, JobState, health_of, health_words
+from core.results.health import HealthFacts, health_of, health_words
 from core.results.metrics import UNGATED
 from core.results.summary import standing_lines
+from core.store.vitals import read_vitals
 from core.training.card import card_of
 
-__all__ = ["health", "health_facts", "model", "status"]
-
-_LAST_STAGE = cycle.STAGES[-1][0]
-_RUNS_LOOKED_AT = 20
+__all__ = ["health", "model", "status"]
 
 
 def status(ask: Ask) -> Reply:
     """Say what runs."""
     desk, zone = ask.desk, ask.desk.config.app.timezone
-    facts = health_facts(desk, ask.now_ms)
+    facts = _facts(ask)
     wrong = [finding for finding in health_of(facts, zone) if not finding.ok]
     running = live_rows(desk)["status"].value_counts()
     off = f", {len(facts.off)} switched off" if facts.off else ""
@@ -58,7 +52,7 @@ def status(ask: Ask) -> Reply:
 
 def health(ask: Ask) -> Reply:
     """Say what is wrong, if anything."""
-    findings = health_of(health_facts(ask.desk, ask.now_ms), ask.desk.config.app.timezone)
+    findings = health_of(_facts(ask), ask.desk.config.app.timezone)
     wrong = sum(not finding.ok for finding in findings)
     title = f"{wrong} of {len(findings)} checks failed" if wrong else "All is well"
     return Reply(titled(title, [escaped(line) for line in health_words(findings)], ask.moment))
@@ -87,38 +81,7 @@ def _card_lines(desk: Desk, version: str) -> list[str]:
         return ["Its card cannot be read: trader model show"]
 
 
-def health_facts(desk: Desk, now_ms: int) -> HealthFacts:
-    """Gather from the store what `results.health` looks at."""
-    base = desk.config.data.base_timeframe
-    off = desk.reader.symbols_off(desk.exchange)
-    marks = desk.reader.marks(desk.exchange, base)
-    reasons = {str(row["symbol"]): str(row["reason"]) for row in off.to_dict("records")}
-    followed = [symbol for symbol in desk.config.symbols if symbol not in reasons]
-    jobs = {name: _job_state(desk, name) for name in (*(name for name, _ in cycle.STAGES), *JOBS)}
-    known = {name: state for name, state in jobs.items() if state is not None}
-    queued, failed = desk.reader.outbox(state="queued"), desk.reader.outbox(state="failed")
-    waiting = queued[queued["channel"].isin(list(desk.notifiers))]
-    wal = desk.writer.path.with_name(desk.writer.path.name + "-wal")
-    return HealthFacts(
-        now_ms=now_ms,
-        last_cycle_ms=known[_LAST_STAGE].last_ms if _LAST_STAGE in known else 0,
-        frontiers={symbol: marks[symbol, base].frontier_ms if (symbol, base) in marks else None for symbol in followed},
-        off={symbol: reasons[symbol] for symbol in desk.config.symbols if symbol in reasons},
-        jobs=known,
-        waiting=len(waiting),
-        oldest_waiting_ms=int(waiting["created_ms"].min()) if len(waiting) else 0,
-        refused=int((failed["marked_ms"] >= now_ms - RECENT_MS).sum()),
-        wal_bytes=wal.stat().st_size if wal.exists() else 0,
-    )
-
-
-def _job_state(desk: Desk, name: str) -> JobState | None:
-    runs: pd.DataFrame = desk.reader.job_runs(name, limit=_RUNS_LOOKED_AT)
-    if runs.empty:
-        return None
-    failed = 0
-    for status_of_run in runs["status"].tolist():
-        if status_of_run == "ok":
-            break
-        failed += 1
-    return JobState(int(runs["started_ms"].iloc[0]), failed, str(runs["detail"].iloc[0]))
+def _facts(ask: Ask) -> HealthFacts:
+    config, channels = ask.desk.config, tuple(ask.desk.notifiers)
+    path, base = ask.desk.writer.path, config.data.base_timeframe
+    return read_vitals(path, ask.desk.exchange, base, channels, ask.now_ms, config.symbols)

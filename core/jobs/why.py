@@ -161,11 +161,7 @@ def _moved(model: Model, vectors: FloatArray) -> tuple[Moved, ...]:
     scores = model.estimator.score(vectors)
     log_odds = model.estimator.contributions(vectors)[0]
     whole = float(model.calibrator.apply(scores.p_geo, scores.p_raw)[0])
-    known = feature_set().family_of
-    by_family: dict[str, float] = {}
-    for column, amount in zip(model.columns, log_odds[:-1].tolist(), strict=True):
-        family = known.get(column, column.partition("_")[0])
-        by_family[family] = by_family.get(family, 0.0) + amount
+    by_family = feature_set().by_family(model.columns, log_odds[:-1].tolist())
     without = 1.0 / (1.0 + np.exp(np.array(list(by_family.values())) - log_odds.sum()))
     p = model.calibrator.apply(np.repeat(scores.p_geo, len(without)), without)
     points = {family: 100.0 * (whole - float(value)) for family, value in zip(by_family, p, strict=True)}

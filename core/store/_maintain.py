@@ -1,6 +1,6 @@
 """Upkeep of the file: moving the log, giving space back, copying.
 
-The law: upkeep never makes anybody wait longer than a moment, and a copy is whole or has no name.
+The law: upkeep never makes anybody wait longer than a fifth of a second, and a copy is whole or has no name.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ __all__ = [
 
 _ANALYSED_ROWS = 1_000  # of an index, for the planner's figures: a few milliseconds whatever the size of a table
 _RESERVE_BYTES = 64_000_000  # what the write-ahead log may need meanwhile
+_LARGE_LOG_BYTES = 32_000_000  # half of what a log may come to
+_PATIENCE_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,20 @@ class CheckpointReport:
 
 
 def checkpoint(connection: apsw.Connection) -> CheckpointReport:
-    """Move the write-ahead log into the file and empty it, without waiting for anybody.
+    """Move the write-ahead log into the file and empty it; a log that has become large is worth a moment's wait.
 
     Notes
     -----
     PASSIVE first: it moves what it can while others write. TRUNCATE holds the write lock while it waits for readers,
-    so it must not wait at all; and it reports being hindered in its result row only.
+    so it does not wait, or at most 200 ms: readers that take turns without a pause never leave the log alone by
+    themselves, but those that come while TRUNCATE waits read the file. It reports being hindered in its result row
+    only.
     """
     connection.set_busy_handler(None)
     try:
         ((_, log, moved),) = fetch(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+        if log * int(connection.pragma("page_size")) > _LARGE_LOG_BYTES:
+            connection.set_busy_timeout(_PATIENCE_MS)
         ((hindered, _, _),) = fetch(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     except apsw.BusyError:
         return CheckpointReport(False, 0, 0)

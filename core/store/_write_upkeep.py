@@ -23,7 +23,7 @@ class UpkeepWriter(Writing):
     """Care of the file."""
 
     def checkpoint(self) -> CheckpointReport:
-        """Move the write-ahead log into the file and empty it, without waiting for anybody."""
+        """Move the write-ahead log into the file and empty it; nobody waits longer than a fifth of a second."""
         with translated(self.path):
             return upkeep.checkpoint(self._connection)
 

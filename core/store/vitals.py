@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from core.errors import StoreError
+from core.results.health import RECENT_MS, HealthFacts, JobState
 
-__all__ = ["Run", "Vitals", "read_vitals"]
+__all__ = ["LAST_STAGE", "read_vitals"]
+
+LAST_STAGE = "scan_signals"
+"""The job a cycle ends with."""
 
 _BUSY_MS = 500
 _WAITING = (
@@ -26,48 +29,10 @@ _REFUSED = "SELECT count(*) FROM outbox WHERE state = 'failed' AND marked_ms >= 
 _RUNS = 20  # of a job, newest first: enough to say how often in a row it failed
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The newest runs of a job: when the last began, how many failed in a row up to it, what it said."""
-
-    last_ms: int
-    failed_in_a_row: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What the database says of the engine's state.
-
-    Parameters
-    ----------
-    frontiers : dict of str to int
-        By symbol, up to when the base candles of the exchange are complete, UTC milliseconds.
-    off : dict of str to str
-        Switched-off symbols and why.
-    runs : dict of str to Run
-        By job.
-    waiting : int
-        Messages not delivered yet.
-    oldest_waiting_ms : int
-        When the oldest of them was queued; 0 where none waits.
-    refused : int
-        Messages refused for good lately.
-    wal_bytes : int
-        Size of the write-ahead log.
-    """
-
-    frontiers: dict[str, int]
-    off: dict[str, str]
-    runs: dict[str, Run]
-    waiting: int
-    oldest_waiting_ms: int
-    refused: int
-    wal_bytes: int
-
-
-def read_vitals(path: Path, exchange: str, timeframe: str, channels: Sequence[str], refused_from_ms: int) -> Vitals:
-    """Ask the database.
+def read_vitals(
+    path: Path, exchange: str, timeframe: str, channels: Sequence[str], now_ms: int, symbols: Sequence[str] = ()
+) -> HealthFacts:
+    """Ask the database what `core.results.health` judges by.
 
     Parameters
     ----------
@@ -76,8 +41,10 @@ def read_vitals(path: Path, exchange: str, timeframe: str, channels: Sequence[st
         Whose frontiers.
     channels : sequence of str
         Whose waiting messages are counted.
-    refused_from_ms : int
-        Messages refused before are not counted.
+    now_ms : int
+        Market time, UTC milliseconds.
+    symbols : sequence of str
+        Those that are looked at; all that have a series where none is named.
 
     Raises
     ------
@@ -93,20 +60,26 @@ def read_vitals(path: Path, exchange: str, timeframe: str, channels: Sequence[st
             connection.set_busy_timeout(_BUSY_MS)
             connection.execute("BEGIN")
             waiting, oldest_ms = _one(connection, _WAITING, json.dumps(list(channels)))
-            (refused,) = _one(connection, _REFUSED, refused_from_ms)
-            return Vitals(
-                frontiers=_frontiers(connection, exchange, timeframe),
-                off=_off(connection, exchange),
-                runs=_runs(connection),
-                waiting=waiting,
-                oldest_waiting_ms=oldest_ms,
-                refused=refused,
-                wal_bytes=log.stat().st_size if log.exists() else 0,
-            )
+            (refused,) = _one(connection, _REFUSED, now_ms - RECENT_MS)
+            frontiers, off = _frontiers(connection, exchange, timeframe), _off(connection, exchange)
+            jobs = _jobs(connection)
         finally:
             connection.close()
+        wal_bytes = log.stat().st_size if log.exists() else 0
     except (apsw.Error, OSError) as error:
         raise StoreError(f"database {path}: cannot be read ({error})") from error
+    looked_at = list(symbols) or list(frontiers)
+    return HealthFacts(
+        now_ms=now_ms,
+        last_cycle_ms=jobs[LAST_STAGE].last_ms if LAST_STAGE in jobs else 0,
+        frontiers={name: frontiers.get(name) or None for name in looked_at if name not in off},
+        off={name: off[name] for name in looked_at if name in off},
+        jobs=jobs,
+        waiting=waiting,
+        oldest_waiting_ms=oldest_ms,
+        refused=refused,
+        wal_bytes=wal_bytes,
+    )
 
 
 def _rows(connection: apsw.Connection, statement: str, *values: int | str) -> list[tuple[Any, ...]]:
@@ -128,11 +101,11 @@ def _off(connection: apsw.Connection, exchange: str) -> dict[str, str]:
     return {str(symbol): str(reason) for symbol, reason in rows}
 
 
-def _runs(connection: apsw.Connection) -> dict[str, Run]:
+def _jobs(connection: apsw.Connection) -> dict[str, JobState]:
     statement = "SELECT status, started_ms, detail FROM job_runs WHERE job = ? ORDER BY id DESC LIMIT ?"
     found = {}
     for (job,) in _rows(connection, "SELECT DISTINCT job FROM job_runs ORDER BY job"):
         rows = _rows(connection, statement, job, _RUNS)
         failed = next((k for k, (status, _, _) in enumerate(rows) if status != "failed"), len(rows))
-        found[str(job)] = Run(int(rows[0][1]), failed, str(rows[0][2]))
+        found[str(job)] = JobState(int(rows[0][1]), failed, str(rows[0][2]))
     return found

@@ -64,12 +64,12 @@ def test_figures_are_kept_as_json_and_shown_between_the_marks_of_a_page(tmp_path
     stored = json.loads(path.read_text(encoding="utf-8"))
     assert stored["rows"][0]["figures"] == {"s": 0.007}
     assert stored["rows"][0]["met"] is True
-    text = page.refreshed("before <!-- bench -->old<!-- /bench --> after", "bench", stored)
+    text = results.with_block("before <!-- bench -->old<!-- /bench --> after", "bench", page.block(stored))
     assert text.startswith("before <!-- bench -->\n| work |")
     assert "| load | 7 ms | 80.2 x | >= 30 x | met |" in text
     assert "old" not in text
     with pytest.raises(ValueError, match="lacks the marks"):
-        page.refreshed("nothing", "bench", stored)
+        results.with_block("nothing", "bench", page.block(stored))
 
 
 def test_the_page_has_the_marks_its_tables_go_between() -> None:

@@ -18,8 +18,9 @@ from core.checks.health import HealthRequest, Verdict, check_health
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, wall_now_ms
 from core.errors import DiskError, StoreError
 from core.jobs._announce import note_rows
+from core.jobs.cycle import STAGES
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat, write_heartbeat
-from core.store.vitals import read_vitals
+from core.store.vitals import LAST_STAGE, read_vitals
 from core.store.writer import Writer
 from tests.desks import BTC, ETH
 from tests.engine import ROOT, write_config
@@ -145,6 +146,16 @@ def test_a_file_that_is_no_database_is_told(path: Path) -> None:
     assert f"database {path}: cannot be read" in wrong(path)["database"]
     with pytest.raises(StoreError):
         read_vitals(path, "fake", "1m", (), 0)
+
+
+def test_a_cycle_is_over_with_the_last_of_its_stages(path: Path) -> None:
+    assert STAGES[-1][0] == LAST_STAGE
+    with Writer(path) as writer:
+        for k, (name, _) in enumerate(STAGES):
+            writer.put_job_run(name, NOW + k, NOW + k, "ok", "")
+    facts = read_vitals(path, "fake", "1m", (), NOW + HOUR_MS, [BTC])
+    assert facts.last_cycle_ms == NOW + len(STAGES) - 1
+    assert (list(facts.frontiers), facts.off) == ([BTC], {})
 
 
 def test_it_reads_while_the_engine_holds_a_transaction_open(path: Path) -> None:

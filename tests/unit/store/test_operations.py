@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from core.schema import Instrument
+from core.store import _maintain
 from core.store.migrations import SCHEMA_VERSION
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -179,6 +180,37 @@ def test_a_checkpoint_does_not_wait_for_a_reader_and_says_so(writer: Writer, pat
     cursor.close()
     reading.close()
     assert writer.checkpoint().complete
+
+
+def test_a_large_log_is_emptied_though_readers_take_turns_without_a_pause(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_maintain, "_LARGE_LOG_BYTES", 1_000)
+    monkeypatch.setattr(_maintain, "_PATIENCE_MS", 10_000)
+    ended, overlap = threading.Event(), threading.Barrier(2)
+
+    def read_in_turns() -> None:
+        readers = [apsw.Connection(str(path)), apsw.Connection(str(path))]
+        readers[0].execute("BEGIN; SELECT count(*) FROM meta")
+        overlap.wait()
+        while not ended.wait(0.01):  # the next one begins before this one ends
+            readers[1].execute("BEGIN; SELECT count(*) FROM meta")
+            readers[0].execute("COMMIT")
+            readers.reverse()
+        for reader in readers:
+            reader.close()
+
+    writer.put_candles(*BTC, walk(5_000), START_MS)
+    thread = threading.Thread(target=read_in_turns)
+    thread.start()
+    overlap.wait()
+    writer.put_candles(*BTC, walk(5_000), START_MS)
+    try:
+        report = writer.checkpoint()
+    finally:
+        ended.set()
+        thread.join()
+    assert report.complete
 
 
 def test_a_writer_waits_for_locks_again_after_a_checkpoint(writer: Writer, path: Path) -> None:
