@@ -80,7 +80,7 @@ bench-peers: install-dev ## Measure other programs on the same candles; they are
 bench-page: bench bench-peers ## Measure both and write the tables of docs/performance.md anew
 	$(BIN)/python -m benchmarks.page
 
-soak: install-dev ## A month of the engine with faults, watched for what grows (a quarter of an hour; QUICK=1: three minutes)
+soak: install-dev ## A month of the engine with faults, watched for what grows (twenty minutes; QUICK=1: three minutes)
 	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
 
 load: install-dev ## Many symbols against a local exchange: from a close to decided (three quarters of an hour; QUICK=1)
