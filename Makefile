@@ -83,7 +83,7 @@ bench-page: bench bench-peers ## Measure both and write the tables of docs/perfo
 soak: install-dev ## A month of the engine with faults, watched for what grows (twenty minutes; QUICK=1: three minutes)
 	$(BIN)/python -m benchmarks.soak $(if $(QUICK),--quick)
 
-load: install-dev ## Many symbols against a local exchange: from a close to decided (three quarters of an hour; QUICK=1)
+load: install-dev ## Many symbols against a local exchange: from a close to decided (half an hour; QUICK=1)
 	$(BIN)/python -m benchmarks.load $(if $(QUICK),--quick)
 
 lock: install-dev ## Choose versions again and write both requirements files
