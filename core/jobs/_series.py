@@ -166,6 +166,8 @@ async def pull(desk: Desk, symbol: str, series: Series, now_ms: int, start_ms: i
         Also when the market failed half-way: what came before is kept.
     """
     pulled = Pulled(symbol, series, series)
+    # Cycles keep their time where the market's goes back; what has closed is for the market to say.
+    now_ms = min(now_ms, desk.market.now_ms())
     try:
         async with asyncio.timeout(budget.patience_s):
             await _go_forward(desk, pulled, now_ms, start_ms, budget)

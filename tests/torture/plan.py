@@ -119,7 +119,7 @@ def draw_plan(seed: int, world: World, kills: int = 10, cuts: int = 6, terms: in
     plan.rewritten -= plan.broken
     plan.full.discard(world.ticks)  # a start that fails for want of space is tried a minute later
     for begin in rng.sample(ticks, 3):
-        plan.silent.update(range(begin, begin + rng.randint(3, 25)))
+        plan.silent.update(range(begin, min(begin + rng.randint(3, 25), world.ticks + 1)))
     kinds = rng.choices(("", *SENDS), (88, 4, 3, 4, 0.4, 0.6), k=4_000)
     plan.sends.update({number: kind for number, kind in enumerate(kinds, 1) if kind})
     _draw_deaths(rng, plan, world, [KILL] * kills + [CUT] * cuts + [TERM] * terms)

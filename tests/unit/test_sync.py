@@ -153,6 +153,23 @@ async def test_a_cycle_stores_what_closed_and_not_what_is_forming(writer: Writer
     assert set(desk.reader.instruments("fake")) == {BTC, ETH}
 
 
+async def test_a_candle_that_forms_by_the_time_of_a_market_that_went_back_has_not_closed(
+    writer: Writer, config: Config
+) -> None:
+    """The cycle keeps the time it had; at the market's own, its newest candle is still forming."""
+    market = FakeMarket()
+    desk = desk_on(market, writer, config)
+    await cycle(desk, 5)
+    market.now = START_MS + 5 * MINUTE_MS + 10_000
+    market.price[BTC, START_MS + 5 * MINUTE_MS] = 999.0  # as it stands ten seconds after it has opened
+    await sync.run(desk, START_MS + 7 * MINUTE_MS)
+    assert stored_minutes(desk) == [0, 1, 2, 3, 4]
+    market.price.clear()
+    await cycle(desk, 7)
+    assert stored_minutes(desk) == [0, 1, 2, 3, 4, 5, 6]
+    assert 999.0 not in desk.reader.candles("fake", BTC, "1m").close
+
+
 async def test_a_second_cycle_in_the_same_minute_asks_nobody(writer: Writer, config: Config) -> None:
     market = FakeMarket()
     desk = desk_on(market, writer, config)
