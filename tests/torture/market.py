@@ -107,7 +107,7 @@ def _spoiled(kind: str, symbol: str, rows: FloatArray, now_ms: int, rng: random.
         return _with_forming(rows, now_ms)
     if kind == "hole" and len(closed) > 1:
         return np.delete(rows, closed[-2], axis=0)
-    if kind == "revised" and len(closed):
+    if kind == "revised" and len(closed) and rows[closed[-1], 0] + 2 * MINUTE_MS > now_ms:  # not of a page of the past
         newest = closed[-1]
         rows[newest, 5] *= 0.5
         if symbol == UNTRADED:
