@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apsw
 import yaml
 
 import core.adapters.notifiers.console  # noqa: F401 imported before anything is forked
@@ -123,7 +124,8 @@ async def _run(home: Home, world: World, plan: Plan, board: Board, kind: int, me
             await _minute(desk, now_ms, board)
         await _drain(desk, board)
     finally:
-        desk.writer.close()
+        with contextlib.suppress(apsw.FullError):  # of the last checkpoint, which SQLite itself passes over in silence
+            desk.writer.close()
 
 
 async def _minute(desk: Desk, now_ms: int, board: Board) -> None:

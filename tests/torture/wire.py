@@ -91,6 +91,7 @@ class _Ticking:
         if self.board["tick"] >= self.world.last_tick:
             return None
         self.board["tick"] += 1
+        self.market._load_failed = (0.0, None)  # shared for seconds, which are over by the next minute
         with contextlib.suppress(TraderError):
             await self.market._tell_time(is_wanted=True)  # its clock runs with the machine's; a minute here is a moment
         return self.now_ms()
