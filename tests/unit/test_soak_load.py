@@ -263,6 +263,8 @@ def test_figures_are_kept_shown_on_the_page_and_decide_the_exit_code(
     assert "old" not in text
     assert json.loads(out.read_text(encoding="utf-8"))["rows"][1]["met"] is False
     assert "promise broken: memory" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="lacks the marks"):
+        _soak_page.finish("load", _soak_page.kept(about, rows, "made"), out, page)
 
 
 @pytest.mark.parametrize("name", ["soak", "load"])

@@ -17,27 +17,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks._viewer_browser import CHROMIUM, FIRST, FLAGS
+from benchmarks._viewer_browser import PAGES as NAMED
+
 __all__ = [
     "CHROMIUM", "FLAGS", "MARK", "PAGES", "PHONE", "VIEW", "background", "click_through", "keep", "open_tab", "serving",
     "settled", "visit",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).parents[2]
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 STARTED_WITHIN_S = 60
 WITHIN_MS = 30_000
 PHONE = {"width": 390, "height": 844}
 
-PAGES = {
-    "": "Overview",
-    "signals": "Signals & Candles",
-    "feed": "Signals feed",
-    "results": "Results",
-    "model": "Model",
-    "replay": "Replay",
-    "health": "Health",
-}
+PAGES = {"" if page == FIRST else page: title for page, title in NAMED.items()}
 """Title of each page by its address."""
 
 # The middle of the first mark in the part of the chart that holds prices: nothing else there has its border's colour.
