@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.clock import format_duration, monotonic_s, wall_now_ms
+from core.clock import MINUTE_MS, format_duration, monotonic_s, wall_now_ms
 
 __all__ = ["Clocks"]
 
@@ -103,4 +103,5 @@ class Clocks:
 
 
 def _length(ms: int) -> str:
-    return format_duration(abs(ms)) if abs(ms) >= 60_000 else f"{abs(ms) / 1000:.1f} s"
+    nearest_ms = round(abs(ms) / MINUTE_MS) * MINUTE_MS  # an hour less a millisecond is an hour
+    return format_duration(nearest_ms) if abs(ms) >= MINUTE_MS else f"{abs(ms) / 1000:.1f} s"

@@ -45,6 +45,7 @@ def test_a_wall_clock_that_goes_with_the_other_is_not_mentioned(machine: Machine
             2 * HOUR_MS,
             "the machine's clock went forward by 2h (it was set, or the machine slept); cycles keep their pace",
         ),
+        (-HOUR_MS + 1, "the machine's clock went back by 1h (it was set); cycles keep their pace"),
         (-5_000, "the machine's clock went back by 5.0 s (it was set); cycles keep their pace"),
     ],
 )
