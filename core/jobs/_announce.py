@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,10 +16,23 @@ import pandas as pd
 from core.clock import MINUTE_MS
 from core.config import Config
 from core.gate import PASSED
+from core.jobs._desk import Desk
 from core.ports import Heard
 from core.results.explain import CLOSINGS, UNFILLED
+from core.store.reader import Reader
 
-__all__ = ["ANSWER", "EVENT", "NEW_SIGNAL", "NOTE", "answer_rows", "event_rows", "new_signal_rows", "note_rows"]
+__all__ = [
+    "ANSWER",
+    "EVENT",
+    "NEW_SIGNAL",
+    "NOTE",
+    "announced_before",
+    "answer_rows",
+    "event_rows",
+    "new_signal_rows",
+    "note_rows",
+    "queue_events",
+]
 
 NEW_SIGNAL, EVENT, NOTE, ANSWER = "new_signal", "trade_event", "note", "answer"
 
@@ -69,11 +82,12 @@ def event_rows(
     config: Config,
     channels: Sequence[str],
     now_ms: int,
+    announced: Collection[int] = (),
 ) -> list[dict[str, Any]]:
     """Return the rows that tell what became of announced signals: filled, target, order void, closed.
 
-    A late event is queued all the same, and says so when it is sent: whoever placed the order still
-    has to act. Those of signals that were never announced are left out on delivery.
+    A late event is queued all the same, and so is one of a trade that a limit blocks since: whoever placed the
+    order still has to act. Those of signals that were never announced are left out on delivery.
 
     Parameters
     ----------
@@ -86,6 +100,8 @@ def event_rows(
         Who is told.
     now_ms : int
         Market time.
+    announced : collection of int
+        Ids of signals whose announcement was queued before; see `announced_before`.
 
     Returns
     -------
@@ -103,8 +119,9 @@ def event_rows(
     ids = told["signal_id"].unique()
     signals, trades = signals[signals["id"].isin(ids)], trades[trades["signal_id"].isin(ids)]
     keys = dict(zip(signals["id"], signals["key"], strict=True))
-    eligible = set(signals.loc[_announceable(signals, trades), "id"])
-    taken = set(trades.loc[trades["taken"] == 1, ["signal_id", "exit_policy"]].itertuples(index=False, name=None))
+    eligible = {*signals.loc[_announceable(signals, trades), "id"], *announced}
+    followed = (trades["taken"] == 1) | (trades["signal_id"].isin(announced) & (trades["blocked_by"] != ""))
+    taken = set(trades.loc[followed, ["signal_id", "exit_policy"]].itertuples(index=False, name=None))
     rows: list[dict[str, Any]] = []
     for event in told.sort_values(order, kind="stable").to_dict("records"):
         signal_id, exit_policy, seq = event["signal_id"], event["exit_policy"], int(event["seq"])
@@ -114,6 +131,26 @@ def event_rows(
         key = f"event:{keys[signal_id]}:{exit_policy}:{seq}"
         rows += [_row(key, channel, EVENT, signal_id, exit_policy, facts, now_ms) for channel in channels]
     return rows
+
+
+def queue_events(desk: Desk, events: pd.DataFrame, trades: pd.DataFrame, signals: pd.DataFrame, now_ms: int) -> None:
+    """Queue what became of announced signals, in the transaction that records it; see `event_rows`."""
+    channels = list(desk.notifiers)
+    if len(events) and channels:
+        announced = announced_before(desk.reader, trades)
+        desk.writer.queue(event_rows(events, trades, signals, desk.config, channels, now_ms, announced))
+
+
+def announced_before(reader: Reader, trades: pd.DataFrame) -> frozenset[int]:
+    """Return the signals among those of blocked trades whose announcement was queued before the limit blocked them.
+
+    What is taken may be decided again once a symbol that lagged has caught up; an alert cannot be taken back.
+    """
+    blocked = trades.loc[(trades["taken"] == 0) & (trades["blocked_by"] != ""), "signal_id"]
+    if blocked.empty:
+        return frozenset()
+    known = reader.outbox(signal_ids=blocked.unique().tolist())
+    return frozenset(known.loc[known["kind"] == NEW_SIGNAL, "signal_id"].tolist())
 
 
 def note_rows(key: str, text: str, channels: Sequence[str], now_ms: int, document: str = "") -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ in one transaction with the alerts that announce it. Where the exchange has ende
 
 from __future__ import annotations
 
-from core.jobs._announce import event_rows
+from core.jobs._announce import queue_events
 from core.jobs._book import ended, join_signals, play_on, playable, rows_of
 from core.jobs._desk import Desk, Report
 
@@ -41,7 +41,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
         if len(events):
             desk.writer.put_trades(after[eventful])
             desk.writer.put_events(events)
-            desk.writer.queue(event_rows(events, after, signals, desk.config, list(desk.notifiers), now_ms))
+            queue_events(desk, events, after, signals, now_ms)
     finished = after["status"].isin(["CLOSED", "EXPIRED", "CANCELLED"]).sum()
     filled = (events["kind"] == "FILL").sum()
     return Report("execute_signals", counts={"moved": len(after), "filled": int(filled), "finished": int(finished)})

@@ -18,7 +18,7 @@ import pandas as pd
 from core.clock import DAY_MS, floor_to, timeframe_ms
 from core.jobs import _workers
 from core.jobs._account import settle
-from core.jobs._announce import event_rows
+from core.jobs._announce import queue_events
 from core.jobs._book import ended, instrument_of, join_signals, play_on, playable_to, policy_id, run_of
 from core.jobs._candidates import closes_between, find_range, scan_rules
 from core.jobs._describe import surroundings
@@ -277,8 +277,7 @@ class _Fill:
             self.desk.writer.put_trades(after)
             self.desk.writer.put_events(events)
             # What became of live signals is told, whoever found it out: `execute` finds nothing left to do.
-            rows = event_rows(events, after, signals, self.desk.config, list(self.desk.notifiers), self.now_ms)
-            self.desk.writer.queue(rows)
+            queue_events(self.desk, events, after, signals, self.now_ms)
         return len(after)
 
     @cached_property

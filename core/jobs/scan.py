@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.clock import DAY_MS, MINUTE_MS, timeframe_ms
 from core.jobs._account import settle, settled_until
-from core.jobs._announce import event_rows, new_signal_rows
+from core.jobs._announce import new_signal_rows, queue_events
 from core.jobs._book import exits_of, instrument_of, playable
 from core.jobs._candidates import Stored, find_range, scan_rules, store_candidates
 from core.jobs._describe import benchmark_of, describe_live
@@ -98,11 +98,10 @@ def _take(desk: Desk, new: Stored, now_ms: int) -> None:
 
 
 def _announce(desk: Desk, new: Stored, taken: pd.DataFrame, now_ms: int) -> None:
-    channels = list(desk.notifiers)
     told = taken.loc[pd.MultiIndex.from_frame(new.trades[["signal_id", "exit_policy"]])]
     trades = new.trades.assign(taken=told["taken"].to_numpy(), blocked_by=told["blocked_by"].to_numpy())
-    desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, channels, now_ms))
-    desk.writer.queue(event_rows(new.events, trades, new.signals, desk.config, channels, now_ms))
+    desk.writer.queue(new_signal_rows(new.signals, trades, desk.config, list(desk.notifiers), now_ms))
+    queue_events(desk, new.events, trades, new.signals, now_ms)
 
 
 def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from core.results._phrases import (
     to_plain,
 )
 from core.results._plan import level_lines, size_line, validity_line
+from core.results._verdicts import blocked_words
 from core.results.words import in_r, in_signed_percent
 
 __all__ = [
@@ -152,7 +153,7 @@ def event_words(event: Row, trade: Row, signal: Row, moment: Moment, targets_hit
     else:
         raise ValueError(f"event {kind}: no words; expected FILL, TARGET or the end of a trade")
     head = f"{stamp(moment)}<b>{name(signal)}: {title}</b>"
-    return "\n".join([head, *late_line(event_known_ms(event), moment), *lines])
+    return "\n".join([head, *late_line(event_known_ms(event), moment), *lines, *_decided_again(trade)])
 
 
 def digest_words(signals: Sequence[Row], moment: Moment) -> str:
@@ -174,6 +175,13 @@ def digest_words(signals: Sequence[Row], moment: Moment) -> str:
 def note_words(text: str, moment: Moment) -> str:
     """Wrap a message of the engine itself (a summary, a warning), given as plain text."""
     return stamp(moment) + escaped(text)
+
+
+def _decided_again(trade: Row) -> list[str]:
+    """Say that a trade that was announced is not the account's any more."""
+    if trade["taken"] or not trade["blocked_by"]:
+        return []
+    return [f"Left out of the paper account since: {blocked_words(trade['blocked_by'])}."]
 
 
 def _filled(event: Row, trade: Row, signal: Row, moment: Moment) -> list[str]:

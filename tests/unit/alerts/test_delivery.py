@@ -14,7 +14,7 @@ import pytest
 from core.clock import MINUTE_MS
 from core.errors import ChatRefused, CredentialsError, NotifierError, NotifierUnavailable
 from core.jobs import alert
-from core.jobs._announce import answer_rows, event_rows, new_signal_rows, note_rows
+from core.jobs._announce import answer_rows, new_signal_rows, note_rows, queue_events
 from core.ports import Heard, Message
 from core.schema import Candles
 from core.store.writer import Writer
@@ -94,7 +94,7 @@ def happen(writer: Writer, row: dict[str, Any], *happened: dict[str, Any], now_m
         writer.put_trades(moved)
         writer.put_events(new)
         about = writer.reader.signals(ids=[row["signal_id"]])
-        writer.queue(event_rows(new, moved, about, settings(), ["telegram"], now_ms))
+        queue_events(desk_of(writer, Recorder()), new, moved, about, now_ms)
 
 
 async def test_a_signal_is_sent_with_the_price_of_now_and_marked(writer: Writer, told: Recorder) -> None:
@@ -136,6 +136,26 @@ async def test_what_became_of_a_signal_answers_its_first_message(writer: Writer,
         "#2 LONG BTC/USDT:USDT 15m: closed +2.34 %, +1.31 R",
     ]
     assert [message.reply_to for message in told.messages] == [None, None, "101", "101", "101"]
+
+
+async def test_what_became_of_a_signal_is_told_though_a_limit_blocks_it_since(writer: Writer, told: Recorder) -> None:
+    announce(writer, 1, 2)
+    desk = desk_of(writer, told)
+    await alert.run(desk, NOW)
+    blocked = {"taken": 0, "blocked_by": "STOP_GUARD"}  # a symbol that lagged has caught up
+    writer.set_taken(trades(trade(1, **blocked), trade(2, **blocked)))
+    happen(writer, opened(1, **blocked), event("FILL", 1))
+    assert (await alert.run(desk, NOW)).counts == {"sent": 1}
+    assert told.heads[2:] == ["#1 LONG BTC/USDT:USDT 15m: filled"] and told.messages[2].reply_to == "100"
+    left_out = "Left out of the paper account since: too many stops in a short time had paused everything"
+    assert left_out in told.messages[2].plain
+
+
+async def test_what_a_limit_blocked_at_once_is_not_told_of(writer: Writer, told: Recorder) -> None:
+    announce(writer, 1, channels=())
+    blocked = {"taken": 0, "blocked_by": "MAX_OPEN"}
+    happen(writer, opened(1, **blocked), event("FILL", 1))
+    assert writer.reader.outbox().empty
 
 
 async def test_a_signal_and_its_fill_in_one_run_are_message_and_reply(writer: Writer, told: Recorder) -> None:
