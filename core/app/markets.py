@@ -107,7 +107,8 @@ def _played_ms(reader: Reader, exchange: str) -> int:
     if not reader.path.exists():
         return 0
     series = reader.series()
-    return int(series.loc[series["exchange"] == exchange, "frontier_ms"].max()) if len(series) else 0
+    mine = series.loc[series["exchange"] == exchange, "frontier_ms"]
+    return int(mine.max()) if len(mine) else 0
 
 
 def _resumed_ms(reader: Reader, exchange: str, symbols: Sequence[str]) -> int:

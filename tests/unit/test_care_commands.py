@@ -10,6 +10,7 @@ import apsw
 import pytest
 from filelock import FileLock
 
+from core.schema import Candles
 from core.store.migrations import MIGRATIONS, migrate
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -48,6 +49,18 @@ def backed_up(capsys: pytest.CaptureFixture[str], config: Path, *more: str) -> P
 def note(database: Path, text: str) -> None:
     with Writer(database) as writer:
         writer.set_meta("note", text)
+
+
+def test_a_tape_s_database_that_holds_another_exchange_s_candles_alone_is_looked_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path, {"exchange": {"id": "synthetic"}, "symbols": ["BTC/USDT:USDT"]})
+    assert trader(config, "init-db") == 0
+    with Writer(tmp_path / "ohlcv.db") as writer:
+        writer.put_candles("bitget", "BTC/USDT:USDT", "1m", Candles.of([0], [1], [2], [0.5], [1], [1]), 60_000)
+        writer.set_frontier("bitget", "BTC/USDT:USDT", "1m", 60_000)
+    for command in (("maintain",), ("symbols", "list"), ("funnel",)):
+        assert trader(config, *command) == 0, capsys.readouterr()
 
 
 # -- maintain
