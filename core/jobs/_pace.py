@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -41,6 +42,7 @@ class Pacer:
         self.missed: Counter[str] = Counter()
         self._scheduler = scheduler
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._has_ended = False
         scheduler.add_listener(self._note_missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
     def once(self, name: str, job: Job, after_s: float) -> None:
@@ -62,18 +64,31 @@ class Pacer:
 
     def now(self, name: str, job: Job) -> None:
         """Run a job at once, unless it runs already."""
-        if self._scheduler.running:
-            self._scheduler.add_job(job, _DUE, id=name, replace_existing=True)
+        if self._scheduler.running and not self._has_ended:
+            self._scheduler.add_job(partial(self._run, job), _DUE, id=name, replace_existing=True)
 
     def is_waiting(self, name: str) -> bool:
         """Say whether a job's time is still to come."""
         return name in self._timers
 
     def end(self) -> None:
-        """Hand nothing over from now on."""
+        """Hand nothing over from now on; what was handed over and has not begun will not."""
+        self._has_ended = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        if self._scheduler.running:
+            self._scheduler.pause()
+
+    async def _run(self, job: Job) -> None:
+        """Run a job; one that is taken back because the process ends has not failed."""
+        if self._has_ended:
+            return
+        try:
+            await job()
+        except asyncio.CancelledError:
+            if not self._has_ended:
+                raise
 
     def _arm_next(self, name: str, due_s: float, fire: Callable[[float], None]) -> None:
         self._at(name, due_s, lambda: fire(due_s))

@@ -146,12 +146,14 @@ class Schedule:
         self._done.set()
 
     def _expect_end(self) -> None:
+        self.desk.writer.hurry()
         if self._watchdog is not None and not self._done.is_set():
             self._watchdog.expect_end(END_SECONDS)
 
     async def _finish(self) -> None:
         """Let the stage that runs end, or take it back, and deliver what waits as far as there is time."""
         self._pacer.end()
+        await asyncio.sleep(0)  # what was handed over and has not begun ends now
         try:
             async with asyncio.timeout(FINISH_SECONDS), self._ticking:
                 pass  # the stage that runs has ended

@@ -15,7 +15,7 @@ import apsw
 from core.durable import sync_folder
 from core.errors import DiskError
 from core.store._frames import fetch
-from core.store.connection import wait_for_lock
+from core.store.connection import Patience
 
 __all__ = [
     "CheckpointReport",
@@ -55,8 +55,14 @@ class CheckpointReport:
         return f"{outcome}; {self.checkpointed} of its {self.log_pages} pages are in the file"
 
 
-def checkpoint(connection: apsw.Connection) -> CheckpointReport:
+def checkpoint(connection: apsw.Connection, patience: Patience) -> CheckpointReport:
     """Move the write-ahead log into the file and empty it; a log that has become large is worth a moment's wait.
+
+    Parameters
+    ----------
+    connection : apsw.Connection
+    patience : Patience
+        What the connection waits for others with otherwise; in force again afterwards.
 
     Notes
     -----
@@ -74,7 +80,7 @@ def checkpoint(connection: apsw.Connection) -> CheckpointReport:
     except apsw.BusyError:
         return CheckpointReport(False, 0, 0)
     finally:
-        connection.set_busy_handler(wait_for_lock)
+        connection.set_busy_handler(patience)
     return CheckpointReport(not hindered, max(log, 0), max(moved, 0))
 
 

@@ -25,7 +25,7 @@ class UpkeepWriter(Writing):
     def checkpoint(self) -> CheckpointReport:
         """Move the write-ahead log into the file and empty it; nobody waits longer than a fifth of a second."""
         with translated(self.path):
-            return upkeep.checkpoint(self._connection)
+            return upkeep.checkpoint(self._connection, self._patience)
 
     def log_bytes(self) -> int:
         """Return the size of the write-ahead log."""

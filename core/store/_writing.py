@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.store._recent import Recent
 from core.store._transaction import Transaction
-from core.store.connection import MAX_TRANSACTION_ROWS, open_writer, translated
+from core.store.connection import MAX_TRANSACTION_ROWS, Patience, open_writer, translated
 from core.store.migrations import SCHEMA_VERSION, migrate_connection
 from core.store.reader import Reader
 
@@ -35,7 +35,8 @@ class Writing:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = open_writer(path, SCHEMA_VERSION)
+        self._patience = Patience()
+        self._connection = open_writer(path, SCHEMA_VERSION, self._patience)
         try:
             with translated(path):
                 migrate_connection(self._connection, path)
@@ -57,6 +58,10 @@ class Writing:
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back."""
         self._connection.close()
+
+    def hurry(self) -> None:
+        """Wait a second at most for other processes from now on: this one is to end. Safe within a signal's handler."""
+        self._patience.hurry()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

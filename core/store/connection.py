@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import apsw
 import numpy as np
 
+from core.clock import monotonic_s
 from core.errors import DiskError, StoreError, TraderError
 from core.store.blocks import BlockError
 
@@ -25,13 +26,13 @@ __all__ = [
     "APPLICATION_ID",
     "CREATE_COMMAND",
     "MAX_TRANSACTION_ROWS",
+    "Patience",
     "open_reader",
     "open_writer",
     "read_only",
     "refuse_folder",
     "schema_version",
     "translated",
-    "wait_for_lock",
 ]
 
 APPLICATION_ID = 0x54524149  # "TRAI", in the file's header: tells our database from any other
@@ -40,8 +41,9 @@ MAX_TRANSACTION_ROWS = 20_000  # keeps the write lock short and the WAL small
 
 _PAGE_BYTES = 8_192  # a block of candles has half as many overflow pages as with 4 096
 _WRITER_CACHE_KB = 32 * 1024  # the ends of some hundred series and the trades under way; SQLite's own is 2 MB
-_WRITER_BUSY_MS = 30_000
-_WRITER_POLL_MS = 1
+_WRITER_BUSY_S = 30.0
+_WRITER_HURRIED_S = 1.0
+_WRITER_POLL_S = 0.001
 _READER_BUSY_MS = 5_000
 _AUTOCHECKPOINT_PAGES = 2_000  # 16 MB: the log of a file without a scheduler stays bounded too
 _WAL_KEPT_BYTES = 32 * 1024 * 1024
@@ -182,19 +184,38 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def wait_for_lock(tries: int) -> bool:
-    """Wait a moment for another process's transaction; False after about 30 s.
+class Patience:
+    """How long one writer waits for another process's transaction: 30 s, or a second once its own process is to end.
+
+    Parameters
+    ----------
+    read_s : callable
+        Seconds that only go forward.
 
     Notes
     -----
     SQLite's own busy timeout backs off to 100 ms between tries. Beside a process that commits without pause a
     single write waited up to 5.9 s; asking every millisecond, 0.5 to 1.2 s.
     """
-    time.sleep(_WRITER_POLL_MS / 1_000)
-    return tries * _WRITER_POLL_MS < _WRITER_BUSY_MS
+
+    def __init__(self, read_s: Callable[[], float] = monotonic_s) -> None:
+        self._read_s = read_s
+        self._began_s = 0.0
+        self._longest_s = _WRITER_BUSY_S
+
+    def __call__(self, tries: int) -> bool:
+        """Wait a moment, as SQLite's busy handler; return False when that was long enough."""
+        if not tries:
+            self._began_s = self._read_s()
+        time.sleep(_WRITER_POLL_S)
+        return self._read_s() - self._began_s < self._longest_s
+
+    def hurry(self) -> None:
+        """Wait for a second at most from now on, also where somebody waits already; may be called by a signal."""
+        self._longest_s = _WRITER_HURRIED_S
 
 
-def open_writer(path: Path, known_version: int) -> apsw.Connection:
+def open_writer(path: Path, known_version: int, patience: Patience | None = None) -> apsw.Connection:
     """Open the database for writing, creating the file where there is none.
 
     Parameters
@@ -203,6 +224,8 @@ def open_writer(path: Path, known_version: int) -> apsw.Connection:
         The database file; its folder is created when missing.
     known_version : int
         The latest schema this program knows.
+    patience : Patience, optional
+        How long to wait for another process's transaction.
 
     Returns
     -------
@@ -225,7 +248,7 @@ def open_writer(path: Path, known_version: int) -> apsw.Connection:
         connection = Connection(str(path))
         try:
             _distrust(connection)
-            connection.set_busy_handler(wait_for_lock)
+            connection.set_busy_handler(patience or Patience())
             schema_version(connection, path, known_version)  # before anything is changed in another's file
             _prepare_writer(connection)
         except BaseException:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
@@ -108,6 +109,21 @@ def test_told_to_end_while_a_stage_waits_for_ever_it_ends_with_0_within_ten_seco
     assert "Traceback" not in told and "the stage that runs does not end; it is taken back" in told
     last = Reader(config.parent / "ohlcv.db").job_runs("incremental_sync", limit=1)
     assert last["detail"].tolist() == ["incremental_sync: the process was ended"]
+
+
+def test_told_to_end_while_another_process_holds_the_database_it_ends_with_0_within_ten_seconds(
+    config: Path, engines: list[Engine]
+) -> None:
+    engines.append(Engine(config))
+    engines[0].beat(3)
+    other = apsw.Connection(str(config.parent / "ohlcv.db"))
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(3.0)  # it waits for the lock by now
+    code, told, took_s = engines[0].told_to_end()
+    other.execute("ROLLBACK")
+    other.close()
+    assert code == 0 and took_s < 10.0, told
+    assert "locked by another process" in told and "Traceback" not in told
 
 
 def test_told_to_end_while_a_thread_of_somebody_hangs_it_ends_with_0_within_ten_seconds(

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import DiskError, StoreError
 from core.store.blocks import BlockError
-from core.store.connection import APPLICATION_ID, open_reader, translated, wait_for_lock
+from core.store.connection import APPLICATION_ID, Patience, open_reader, translated
 from core.store.migrations import SCHEMA_VERSION
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -151,10 +151,19 @@ def test_a_locked_database_is_named_as_such(writer: Writer, path: Path) -> None:
     writer.set_meta("k", "v")
 
 
-def test_a_writer_gives_up_on_a_lock_after_thirty_seconds() -> None:
-    assert wait_for_lock(0)
-    assert wait_for_lock(29_000)
-    assert not wait_for_lock(30_000)
+def test_a_writer_gives_up_on_a_lock_after_thirty_seconds_and_after_one_once_it_is_to_end() -> None:
+    now_s = 100.0
+    patience = Patience(lambda: now_s)
+    for seconds, goes_on in ((0.0, True), (29.0, True), (2.0, False)):
+        now_s += seconds
+        assert patience(int(now_s) - 100) is goes_on
+    now_s += 1_000.0
+    assert patience(0)
+    patience.hurry()  # while it waits
+    now_s += 0.9
+    assert patience(1)
+    now_s += 0.2
+    assert not patience(2)
 
 
 def test_a_full_disk_is_a_disk_error_and_nothing_is_half_written(writer: Writer) -> None:
