@@ -9,7 +9,7 @@ message of one line that names the thing, its value, what was expected and how t
     |-- StoreError              4   the database is missing, locked, foreign or corrupt
     |-- ModelError              5   a model file is missing or cannot be verified
     |-- CredentialsError        6   a token or key was refused
-    |-- MarketError             7   the exchange, for good (unknown exchange, delisted symbol)
+    |-- MarketError             7   the exchange, for good (it refuses what is asked, a delisted symbol)
     |   |-- UnknownSymbol       7   this symbol does not trade there
     |   `-- MarketUnavailable   7   the exchange, for now: retrying can help
     |-- InputFileError          8   a file handed in by the user

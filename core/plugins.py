@@ -47,7 +47,12 @@ def parameters(package: str, name: str) -> tuple[str, ...]:
 
 
 def build(
-    package: str, name: str, params: Mapping[str, Any], where: str, given: Mapping[str, Any] | None = None
+    package: str,
+    name: str,
+    params: Mapping[str, Any],
+    where: str,
+    given: Mapping[str, Any] | None = None,
+    named_by: str = "",
 ) -> Any:
     """Build a plug-in.
 
@@ -63,13 +68,15 @@ def build(
         The configuration key, for messages.
     given : mapping, optional
         What the engine hands in; only the names the class takes are used, and `params` override them.
+    named_by : str
+        The key that holds the name, where that is another than `where`; for messages.
 
     Raises
     ------
     ConfigError
         Unknown name or parameter, or a value the class refuses.
     """
-    cls = _the_class(package, name, where)
+    cls = _the_class(package, name, named_by or f"{where}.{name}")
     known = tuple(inspect.signature(cls).parameters)
     for key in params:
         if key not in known:

@@ -13,8 +13,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from core.app.markets import offline_market, open_market, recorded_as
-from core.app.parts import build_costs, build_exit_policy, build_features, build_rules, build_setups
+from core.app.markets import check_market, offline_market, open_market, recorded_as
+from core.app.parts import (
+    build_costs,
+    build_exit_policy,
+    build_features,
+    build_rules,
+    build_setups,
+    check_parts,
+    placed,
+)
 from core.config import Config, ConfigSource, Reload, config_diff, config_source, secrets_of
 from core.errors import ConfigError
 from core.jobs._desk import Desk
@@ -29,6 +37,7 @@ __all__ = [
     "build_features",
     "build_rules",
     "build_setups",
+    "check_config",
     "config_source",
     "offline_market",
     "open_desk",
@@ -39,6 +48,19 @@ __all__ = [
     "refresh",
     "reopen",
 ]
+
+
+def check_config(config: Config) -> None:
+    """Refuse what the files alone do not show to be wrong: names and parameters of plug-ins, the exchange.
+
+    Raises
+    ------
+    ConfigError
+        The engine would not start with it.
+    """
+    with placed(config):
+        check_parts(config)
+        check_market(config)
 
 
 def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None = None) -> Desk:
@@ -123,6 +145,8 @@ def _assemble(
     log: logging.Logger,
     source: ConfigSource,
 ) -> Desk:
+    with placed(config):
+        check_parts(config)
     costs = build_costs(config)
     return Desk(
         config=config,

@@ -17,7 +17,10 @@ from core.store.reader import Reader
 if TYPE_CHECKING:
     from core.adapters.markets.replay import Tape
 
-__all__ = ["offline_market", "open_market", "recorded_as"]
+__all__ = ["TAPES", "check_market", "offline_market", "open_market", "recorded_as"]
+
+TAPES = ("replay", "synthetic")
+"""Values of `exchange.id` that name no exchange."""
 
 
 def open_market(config: Config, reader: Reader) -> Market:
@@ -56,6 +59,14 @@ def open_market(config: Config, reader: Reader) -> Market:
     return CcxtMarket(exchange.id, exchange.rate_limit_ms, exchange.base_url)
 
 
+def check_market(config: Config) -> None:
+    """Raise `ConfigError` where `exchange.id` names no market."""
+    if config.exchange.id not in TAPES:
+        from core.adapters.markets.ccxt import require_known
+
+        require_known(config.exchange.id)
+
+
 def offline_market(config: Config, exchange: str = "", reader: Reader | None = None) -> Market:
     """Return a market that is never asked, under whose name a command's rows are recorded.
 
@@ -64,7 +75,7 @@ def offline_market(config: Config, exchange: str = "", reader: Reader | None = N
     from core.adapters.markets.offline import OfflineMarket
 
     name = exchange or recorded_as(config)
-    at_ms = _played_ms(reader, name) if reader and config.exchange.id in ("replay", "synthetic") else None
+    at_ms = _played_ms(reader, name) if reader and config.exchange.id in TAPES else None
     return OfflineMarket(name, synthetic=config.exchange.id == "synthetic", at_ms=at_ms or None)
 
 

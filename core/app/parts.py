@@ -5,11 +5,15 @@ The law: a plug-in is named by the configuration and built here, once a configur
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core import plugins
 from core.config import Config
 from core.errors import ConfigError, nearest
+from core.estimators import build_estimator
 from core.execution.costs import CostModel
 from core.execution.rules import ExecutionRules
 from core.ports import ExitPolicy, Setup
@@ -17,7 +21,34 @@ from core.ports import ExitPolicy, Setup
 if TYPE_CHECKING:
     from core.features import FeatureSet
 
-__all__ = ["build_costs", "build_exit_policy", "build_features", "build_rules", "build_setups"]
+__all__ = ["build_costs", "build_exit_policy", "build_features", "build_rules", "build_setups", "check_parts", "placed"]
+
+
+def check_parts(config: Config) -> None:
+    """Build whatever the configuration describes, also what is not in force, and keep nothing of it.
+
+    Raises
+    ------
+    ConfigError
+        A part cannot be built.
+    """
+    build_setups(config, build_costs(config))
+    build_features(config)
+    for policy in (config.execution.exit_policy, *config.execution.exits):
+        build_exit_policy(config, policy)
+    for estimator in (config.models.meta.estimator, *config.models.meta.estimators):
+        build_estimator(config, estimator)
+
+
+@contextmanager
+def placed(config: Config) -> Iterator[None]:
+    """Have a refusal inside say where its key, with which its line begins, was written."""
+    try:
+        yield
+    except ConfigError as error:
+        key = re.split(r": | = ", str(error))[0]
+        places = [place for name, place in config.origins.items() if name == key or name.startswith(f"{key}.")]
+        raise ConfigError(f"{places[0]}: {error}") if places else error from error
 
 
 def build_costs(config: Config) -> CostModel:
@@ -57,11 +88,17 @@ def build_setups(config: Config, costs: CostModel) -> list[Setup]:
     ]
 
 
-def build_exit_policy(config: Config) -> ExitPolicy:
-    """Return the exit policy named in `execution.exit_policy`."""
-    name = config.execution.exit_policy
+def build_exit_policy(config: Config, name: str = "") -> ExitPolicy:
+    """Return an exit policy, the one named in `execution.exit_policy` where none is asked for."""
+    chosen = config.execution.exit_policy
+    name = name or chosen
     policy: ExitPolicy = plugins.build(
-        "core.exits", name, config.execution.exits.get(name, {}), "execution.exits", given=config.exit_params(name)
+        "core.exits",
+        name,
+        config.execution.exits.get(name, {}),
+        "execution.exits",
+        given=config.exit_params(name),
+        named_by="execution.exit_policy" if name == chosen else "",
     )
     return policy
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 
+from core import app
 from core.cli._open import chosen, desk_of, source_of
 from core.cli._told import ended
 from core.config import config_hash, config_to_yaml, redacted
@@ -61,6 +62,7 @@ def config(arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         sys.stdout.write(config_to_yaml(redacted(current)))
     else:
+        app.check_config(current)
         print(f"{arguments.config}: fine ({len(current.symbols)} symbols, hash {config_hash(current)})")
     return 0
 

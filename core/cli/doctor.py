@@ -29,6 +29,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Look at everything that has to be right, one line each."""
     try:
         config = app.config_source(Path(arguments.config), arguments.profile, os.environ).current
+        app.check_config(config)
     except ConfigError as error:
         lines = [*examine_machine(), Line("FAIL", "configuration", str(error), "mend that line; then look again")]
     else:

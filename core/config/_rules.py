@@ -81,6 +81,10 @@ def _signal_rules(config: Config) -> Iterator[Broken]:
         yield Broken("signals.fibo.piv_window", fibo.piv_window,
                      f"expected less than half of signals.lookback_candles, {signals.lookback_candles}")  # fmt: skip
 
+    for name, bounds in signals.filters.items():
+        if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
+            yield Broken(f"signals.filters.{name}.min", bounds.min, f"expected at most max, {bounds.max:g}")
+
 
 def _trade_rules(config: Config) -> Iterator[Broken]:
     risk, trail, period = config.risk, config.execution.trail, config.signals.atr_period

@@ -12,8 +12,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from core import plugins
 from core.errors import ModelError
+from core.estimators import build_estimator
 from core.features import FeatureSet
 from core.gate import Model
 from core.jobs._book import exits_of
@@ -74,11 +74,7 @@ def fit_rules(desk: Desk) -> FitRules:
 
 def estimator_of(desk: Desk) -> Estimator:
     """Return the estimator named in `models.meta.estimator`."""
-    meta = desk.config.models.meta
-    estimator: Estimator = plugins.build(
-        "core.estimators", meta.estimator, meta.estimators.get(meta.estimator, {}), "models.meta.estimators"
-    )
-    return estimator
+    return build_estimator(desk.config, desk.config.models.meta.estimator)
 
 
 def ledger_of(desk: Desk) -> str:

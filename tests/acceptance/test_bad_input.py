@@ -377,8 +377,8 @@ def test_an_unknown_exchange_is_answered_with_the_nearest(
     tmp_path: Path, failing: Failing, arguments: tuple[str, ...]
 ) -> None:
     config = write_config(tmp_path, {"exchange": {"id": "bitgte"}})
-    line = failing(7, config, *arguments)
-    assert line == "error: exchange 'bitgte': not known to ccxt; did you mean 'bitget'?"
+    line = failing(2, config, *arguments)
+    assert line == "error: exchange.id = bitgte: not known to ccxt; did you mean 'bitget'?"
 
 
 def listing(base: str, seed: int, minutes: int = 4 * 60) -> Listing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -254,3 +255,67 @@ def test_the_doctor_takes_a_tapes_time_and_asks_nobody(tmp_path: Path, capsys: p
     lines = {line["name"]: line for line in json.loads(capsys.readouterr().out)["lines"]}
     assert lines["exchange"]["seen"] == "synthetic: a tape: there is nobody to ask"
     assert "clock" not in lines
+
+
+# -- config
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "told"),
+    [
+        (
+            {"execution": {"exit_policy": "fixedr"}},
+            "exit_policy: fixedr",
+            "execution.exit_policy: 'fixedr' is not known",
+        ),
+        (
+            {"execution": {"exits": {"fixed": {"r": 1.5}}}},
+            "r: 1.5",
+            "execution.exits.fixed: 'fixed' is not known; did you mean 'fixed_r'?",
+        ),
+        (
+            {"signals": {"setups": {"fibo": {}}}},
+            "fibo: {}",
+            "signals.setups.fibo: 'fibo' is not known; did you mean 'fibo_avwap'?",
+        ),
+        (
+            {"signals": {"setups": {"fibo_avwap": {"piv_windo": 1}}}},
+            "piv_windo: 1",
+            "signals.setups.fibo_avwap.piv_windo: unknown parameter; did you mean 'piv_window'?",
+        ),
+        (
+            {"signals": {"filters": {"trend_adxx": {"min": 15}}}},
+            "min: 15",
+            "signals.filters.trend_adxx: not a feature; did you mean 'trend_adx'?",
+        ),
+        (
+            {"signals": {"filters": {"trend_adx": {"min": 15, "max": 10}}}},
+            "min: 15",
+            "signals.filters.trend_adx.min = 15: expected at most max, 10",
+        ),
+        (
+            {"models": {"meta": {"estimator": "xgbost"}}},
+            "estimator: xgbost",
+            "models.meta.estimator: 'xgbost' is not known; did you mean 'xgboost'?",
+        ),
+        (
+            {"models": {"meta": {"estimators": {"logistic": {"l22": 1.0}}}}},
+            "l22: 1.0",
+            "models.meta.estimators.logistic.l22: unknown parameter; did you mean 'l2'?",
+        ),
+        (
+            {"exchange": {"id": "bitgett"}},
+            "id: bitgett",
+            "exchange.id = bitgett: not known to ccxt; did you mean 'bitget'?",
+        ),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused_with_its_place_before_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], line: str, told: str
+) -> None:
+    config = write_config(tmp_path / "wrong", change)
+    number = [text.strip() for text in config.read_text("utf-8").splitlines()].index(line) + 1
+    assert trader(config, "config", "check") == 2
+    assert capsys.readouterr().err.startswith(f"error: config.yaml:{number}: {told}")
+    assert trader(config, "doctor", "--offline") == 1
+    assert f"FAIL  configuration: config.yaml:{number}: {told}" in capsys.readouterr().out

@@ -37,7 +37,13 @@ def test_what_is_written_goes_before_what_the_engine_hands_in() -> None:
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert "did you mean 'fibo_avwap'?" in refusal("core.setups", "fibo_avwp", {}, "signals.setups")
-    assert "valid: fixed_r, tp1_be_trail" in refusal("core.exits", "zzz", {}, "execution.exit_policy")
+    assert "valid: fixed_r, tp1_be_trail" in refusal("core.exits", "zzz", {}, "execution.exits")
+
+
+def test_an_unknown_name_is_told_with_the_key_that_holds_it() -> None:
+    told = "execution.exit_policy: 'zzz' is not known"
+    with pytest.raises(ConfigError, match=told):
+        plugins.build("core.exits", "zzz", {}, "execution.exits", named_by="execution.exit_policy")
 
 
 @pytest.mark.parametrize("name", ["_base", "", "fibo_avwap.py", "../app"])

@@ -18,11 +18,11 @@ from core.adapters.markets._instrument import has_ended, to_instrument
 from core.adapters.markets._leap import leap
 from core.adapters.markets._vendor import LAST_TRIP, Pace, Tally, listen, moved, translate, vendor_errors
 from core.clock import monotonic_s, timeframe_ms, wall_now_ms
-from core.errors import CredentialsError, MarketError, MarketUnavailable, UnknownSymbol, nearest
+from core.errors import ConfigError, CredentialsError, MarketError, MarketUnavailable, UnknownSymbol, nearest
 from core.ports import Traffic
 from core.schema import FloatArray, Instrument, perpetual
 
-__all__ = ["CcxtMarket"]
+__all__ = ["CcxtMarket", "require_known"]
 
 _LISTING_LOOKS = 3
 _SHARED_FAILURE_S = 5.0
@@ -31,6 +31,14 @@ _DEFAULT_PAGE = 200
 _FUNDING_PAGES = {"bitget": 100}
 _MOST_FUNDING_PAGES = 60
 _FUNDING_PAGES_AT_ONCE = 6
+
+
+def require_known(exchange_id: str) -> None:
+    """Raise `ConfigError` with the nearest name where ccxt does not know an exchange."""
+    import ccxt.async_support as vendor
+
+    if exchange_id not in vendor.exchanges:
+        raise ConfigError(f"exchange.id = {exchange_id}: not known to ccxt; {nearest(exchange_id, vendor.exchanges)}")
 
 
 class CcxtMarket:
@@ -51,7 +59,7 @@ class CcxtMarket:
 
     Raises
     ------
-    MarketError
+    ConfigError
         ccxt does not know the exchange.
     """
 
@@ -66,10 +74,7 @@ class CcxtMarket:
         backoff_s: float = 0.5,
         timeout_s: float = 8.0,
     ) -> None:
-        import ccxt.async_support as vendor
-
-        if exchange_id not in vendor.exchanges:
-            raise MarketError(f"exchange '{exchange_id}': not known to ccxt; {nearest(exchange_id, vendor.exchanges)}")
+        require_known(exchange_id)
         self.exchange = exchange_id
         self._rate_limit_ms = rate_limit_ms
         self._base_url = base_url
