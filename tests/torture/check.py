@@ -14,6 +14,8 @@ import apsw
 import numpy as np
 import pandas as pd
 
+from core.jobs._announce import NEW_SIGNAL
+from core.results.explain import CLOSINGS, UNFILLED
 from core.store.reader import Reader
 from tests.torture.messenger import read_chat
 from tests.torture.writing import SEQ, read_told
@@ -178,6 +180,9 @@ def told_everything(database: Path, chat: Path, wanted: Content | None, wanted_a
     if len(given_up) or (len(failed) and not refused):
         lost = (given_up if len(given_up) else failed).iloc[0]
         return Told(*counts, f"alert {lost['key']} was given up, nobody refused it ({lost['error']})")
+    untold = _untold(reader, outbox, signals)
+    if untold:
+        return Told(*counts, f"alert {untold[0]} was never queued, though its signal was announced")
     if wanted is not None:
         live = set(signals.loc[signals["origin"] == "live", "key"])
         due = {key for key in wanted_alerts if _signal_of(key) in live}
@@ -194,6 +199,28 @@ def told_everything(database: Path, chat: Path, wanted: Content | None, wanted_a
         if not any(set(row["ids"]) & set(ids) for ids in known):
             return Told(*counts, f"message {row['remote_id']} repeats none of those marked: {row['ids']}")
     return Told(*counts)
+
+
+def _untold(reader: Reader, outbox: pd.DataFrame, signals: pd.DataFrame) -> list[str]:
+    """Return the alerts that whoever was told of a signal is owed and were not queued."""
+    new = outbox[(outbox["kind"] == NEW_SIGNAL) & outbox["state"].isin(["sent", "failed"])]
+    keys = dict(zip(signals["id"], signals["key"], strict=True))
+    trades, events = reader.trades(), reader.events(signal_id=new["signal_id"].unique().tolist())
+    decided = trades[(trades["taken"] == 1) | (trades["blocked_by"] != "")]
+    told = events[events["kind"].isin(["FILL", "TARGET", *UNFILLED, *CLOSINGS])]
+    due = (
+        new[["signal_id", "channel"]]
+        .merge(told, on="signal_id")
+        .merge(decided[["signal_id", "exit_policy"]], on=["signal_id", "exit_policy"])
+    )
+    owed = (
+        f"event:{keys[signal_id]}:{exit_policy}:{seq}:{channel}"
+        for signal_id, exit_policy, seq, channel in zip(
+            due["signal_id"], due["exit_policy"], due["seq"], due["channel"], strict=True
+        )
+        if signal_id in keys
+    )
+    return sorted(set(owed) - set(outbox["key"]))
 
 
 def _signal_of(alert_key: str) -> str:

@@ -9,15 +9,16 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import apsw
 import pytest
 
-from core.jobs import execute, retro
+from core.jobs import alert, execute, retro
 from core.jobs.retro import RetroRequest
 from core.store.writer import Writer
 from tests.desks import BTC, end_of, feed, minutes, open_desk, play, tape_market
 from tests.torture.board import Board
 from tests.torture.broken import BROKEN
-from tests.torture.check import differing, look
+from tests.torture.check import differing, look, told_everything
 from tests.torture.ledger import _begin, _transact
 from tests.torture.messenger import CHANNEL, FaultyNotifier
 from tests.torture.plan import calm_plan
@@ -107,3 +108,27 @@ def test_what_a_retro_scan_finds_out_about_live_trades_is_told_all_the_same(tmp_
     assert set(told["signal_id"]) == set(begun["signal_id"])
     assert set(told["kind"]) == {"trade_event"}
     desk.writer.close()
+
+
+def test_the_judge_misses_what_became_of_a_signal_that_was_announced(tmp_path: Path) -> None:
+    candles, chat = minutes(8), tmp_path / "chat"
+    change = {
+        "models": {"meta": {"enabled": False}},
+        "notify": {"console": False, "late_minutes": 10_000},
+        "risk": {"limits": WIDE},
+    }
+    desk = open_desk(tmp_path, tape_market({BTC: candles}, end_ms=end_of(candles)), change)
+    desk.notifiers = {CHANNEL: FaultyNotifier(calm_plan(), Board(), chat, Counter())}
+    play(desk)
+    asyncio.run(alert.run(desk, end_of(candles)))
+    desk.writer.close()
+    database = desk.writer.path
+    assert told_everything(database, chat, None, set(), 0).failure == ""
+    connection = apsw.Connection(str(database))
+    ((key,),) = connection.execute(
+        "DELETE FROM outbox WHERE id = (SELECT max(id) FROM outbox WHERE kind = 'trade_event' AND state = 'sent')"
+        " RETURNING key"
+    )
+    connection.close()
+    failure = told_everything(database, chat, None, set(), 1).failure
+    assert failure == f"alert {key} was never queued, though its signal was announced"
