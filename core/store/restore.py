@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +21,12 @@ from pathlib import Path
 import apsw
 
 from core.durable import sync_folder
-from core.errors import DiskError, InputFileError, ModelError, StoreError
+from core.errors import DiskError, InputFileError, ModelError, StoreError, TraderError
 from core.store import artefacts
 from core.store._frames import fetch
 from core.store._holders import connected
 from core.store._maintain import content_bytes, copy_to, require_room
-from core.store.connection import Connection, refuse_folder, translated
+from core.store.connection import CREATE_COMMAND, Connection, refuse_folder, translated
 from core.store.copying import CONFIG_NAME, check_copy, opened_copy
 from core.store.migrations import MigrationReport, migrate
 
@@ -33,6 +34,10 @@ __all__ = ["Restored", "restore"]
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _PREFIX = "models/"
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+# What `zipfile` raises by itself where bytes of an archive are not as they were written.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,9 @@ class Restored:
     models : tuple of str
         Models that were missing and came from the archive.
     problems : tuple of str
-        One line for each model that could not be brought back.
-    migration : MigrationReport
-        What brought the file to this program's schema.
+        One line for each thing that failed once the database was back, such as a model that could not be.
+    migration : MigrationReport or None
+        What brought the file to this program's schema; None where that failed.
     """
 
     source: Path
@@ -60,12 +65,12 @@ class Restored:
     rows: dict[str, int]
     models: tuple[str, ...]
     problems: tuple[str, ...]
-    migration: MigrationReport
+    migration: MigrationReport | None
 
     def __str__(self) -> str:
         told = ", ".join(f"{table} {rows:,}" for table, rows in self.rows.items() if rows) or "no rows"
         lines = [f"restored {self.database} from {self.source}: {told}"]
-        if self.migration.steps:
+        if self.migration and self.migration.steps:
             lines.append(str(self.migration))
         lines += [f"model {version}: brought back from the archive" for version in self.models]
         lines += self.problems
@@ -104,6 +109,11 @@ def restore(source: Path, database: Path, models: Path, now_ms: int, *, force: b
         `source` is the database itself.
     DiskError
         No room, or no permission.
+
+    Notes
+    -----
+    All of these come before the names change. What fails afterwards is a line of `problems`, so that the way back is
+    always told.
     """
     refuse_folder(database)
     if database.exists() and source.exists() and source.samefile(database):
@@ -118,14 +128,13 @@ def restore(source: Path, database: Path, models: Path, now_ms: int, *, force: b
                 _swap(fresh, database, kept)
         finally:
             fresh.unlink(missing_ok=True)
-        sync_folder(database.parent)
     except OSError as error:
         raise DiskError(
             f"restore {database}: {error.strerror or error}; end whatever uses it, check space and permissions"
         ) from error
-    migration = migrate(database)
-    brought, problems = _bring_models(source.with_suffix(".zip"), database, models)
-    return Restored(source, database, kept, rows, brought, problems, migration)
+    migration, failed = _settled(database)
+    brought, lost = _bring_models(source.with_suffix(".zip"), database, models)
+    return Restored(source, database, kept, rows, brought, failed + lost, migration)
 
 
 def _copied(source: Path, database: Path, rows: dict[str, int]) -> Path:
@@ -217,43 +226,71 @@ def _also_called(path: Path, other: Path) -> None:
         partial.replace(other)
 
 
+def _settled(database: Path) -> tuple[MigrationReport | None, tuple[str, ...]]:
+    """Let the new name last, and bring the file to this program's schema."""
+    try:
+        sync_folder(database.parent)
+        return migrate(database), ()
+    except (TraderError, OSError) as error:
+        return None, (f"not brought up to date: {error}; then run `{CREATE_COMMAND}`",)
+
+
 def _bring_models(archive: Path, database: Path, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Publish the archive's models that are missing in the folder, where the database knows and vouches for them."""
     if not archive.is_file():
         return (), ()
-    with opened_copy(database) as connection:
-        known = dict(fetch(connection, "SELECT version, sha256 FROM models"))
-    brought, problems = [], []
     try:
-        with zipfile.ZipFile(archive) as packed:
-            for version, files in sorted(_versions_in(packed).items()):
-                if (folder / version).exists() or version not in known:
-                    continue
-                try:
-                    _publish(packed, folder, version, files, known[version])
+        known, packed = _known_models(database), zipfile.ZipFile(archive)
+    except (*_DAMAGED, TraderError) as error:
+        return (), (f"{archive}: cannot be read ({error}); models that are missing have to be trained anew",)
+    brought, problems = [], []
+    with packed:
+        for version, members in sorted(_versions_in(packed).items()):
+            try:
+                if version in known and not (folder / version).exists():
+                    _publish(folder, version, _unpacked(packed, version, members), known[version])
                     brought.append(version)
-                except ModelError as error:
-                    problems.append(str(error))
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        problems.append(f"{archive}: cannot be read ({error}); models that are missing have to be trained anew")
+            except ModelError as error:
+                problems.append(str(error))
+            except (DiskError, OSError) as error:
+                problems.append(f"model {version}: not brought back; {error}")
     return tuple(brought), tuple(problems)
 
 
+def _known_models(database: Path) -> dict[str, str]:
+    """Return the sha256 of each model on record."""
+    with opened_copy(database) as connection:
+        if not fetch(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'models'"):
+            return {}  # a schema from before there were models, that could not be brought up to date
+        return dict(fetch(connection, "SELECT version, sha256 FROM models"))
+
+
 def _versions_in(packed: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:
-    """Return the members of each model; only plain names of two parts below ``models/``."""
+    """Return the members of each model, packed as a back-up does; only plain names of two parts below ``models/``."""
     found: dict[str, list[zipfile.ZipInfo]] = {}
     for member in packed.infolist():
         parts = member.filename.removeprefix(_PREFIX).split("/")
         fits = member.filename.startswith(_PREFIX) and len(parts) == 2 and member.file_size <= artefacts.MAX_FILE_BYTES
-        if fits:
+        if fits and member.compress_type in _PACKED:
             found.setdefault(parts[0], []).append(member)
     return found
 
 
-def _publish(packed: zipfile.ZipFile, folder: Path, version: str, members: list[zipfile.ZipInfo], sha256: str) -> None:
+def _unpacked(packed: zipfile.ZipFile, version: str, members: list[zipfile.ZipInfo]) -> dict[str, bytes]:
+    """Return a model's files by name; the manifest is made anew from the others."""
+    try:
+        files = {one.filename.rpartition("/")[2]: packed.read(one) for one in members[: artefacts.MAX_FILES + 1]}
+    except _DAMAGED as error:
+        why = str(error) or "it ends too early"
+        raise ModelError(
+            f"model {version}: damaged in {packed.filename} ({why}); restore another back-up or train anew"
+        ) from error
+    files.pop(artefacts.MANIFEST, None)
+    return files
+
+
+def _publish(folder: Path, version: str, files: dict[str, bytes], sha256: str) -> None:
     """Write a model's files when they are the ones the database vouches for."""
-    files = {member.filename.rpartition("/")[2]: packed.read(member) for member in members[: artefacts.MAX_FILES + 1]}
-    files.pop(artefacts.MANIFEST, None)  # made anew from the others
     with tempfile.TemporaryDirectory() as aside:
         if artefacts.publish(Path(aside), version, files) != sha256:
             raise ModelError(f"model {version}: the archive's files are not those the database knows; train anew")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from core.store import _maintain, artefacts
 from core.store.copying import take
 from core.store.migrations import MIGRATIONS, migrate
 from core.store.reader import Reader
-from core.store.restore import restore
+from core.store.restore import _bring_models, restore
 from core.store.writer import Writer
 from tests.unit.store.copies import FAILPOINT, KILLED, NOW_MS, ROOT, content, ended, small, with_model
 
@@ -289,3 +290,72 @@ def test_an_archive_that_cannot_be_read_keeps_no_database_from_coming_back(datab
     done = restore(backup, database, database.parent / "models", NOW_MS)
     assert "cannot be read" in done.problems[0]
     assert content(database) == content(backup)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        (range(40), "Bad magic number"),  # the header of its first file
+        (range(50, 51), "differ"),  # the name in it
+        (range(-6, -2), "damaged in .+zip"),  # the last bytes of what is packed
+    ],
+)
+def test_a_model_that_is_damaged_in_the_archive_costs_no_other_one(
+    database: Path, tmp_path: Path, spoilt: range, told: str
+) -> None:
+    models, versions = tmp_path / "models", [f"m2024010{day}-0badcafe" for day in (1, 2, 3)]
+    for version in versions:
+        with_model(database, models, version)
+    backup = take(database, tmp_path / "backups", models, "", NOW_MS).backup
+    with zipfile.ZipFile(backup.archive) as archive:
+        starts = [one.header_offset for one in archive.infolist() if versions[1] in one.filename]
+        ends = min(one.header_offset for one in archive.infolist() if versions[2] in one.filename)
+    data = bytearray(backup.archive.read_bytes())
+    for place in spoilt:
+        data[(starts[0] if place >= 0 else ends) + place] ^= 0xFF
+    backup.archive.write_bytes(data)
+    shutil.rmtree(models)
+    done = restore(backup.path, database, models, NOW_MS)
+    assert done.models == (versions[0], versions[2])
+    (line,) = done.problems
+    assert versions[1] in line and re.search(told, line)
+    assert str(done).endswith(f"to take this back: trader restore {done.kept}")
+
+
+def test_no_byte_of_an_archive_that_flips_keeps_the_way_back_from_being_told(database: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    version = with_model(database, models)
+    backup = take(database, tmp_path / "backups", models, "", NOW_MS).backup
+    whole = backup.archive.read_bytes()
+    for place in range(0, len(whole), 4):
+        data = bytearray(whole)
+        data[place] ^= 0x5A
+        backup.archive.write_bytes(data)
+        shutil.rmtree(models, ignore_errors=True)
+        brought, problems = _bring_models(backup.archive, database, models)
+        assert brought in ((), (version,)) and all("\n" not in line for line in problems)
+
+
+def test_a_folder_that_takes_no_models_keeps_no_database_from_coming_back(database: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    version = with_model(database, models)
+    backup = take(database, tmp_path / "backups", models, "", NOW_MS).backup.path
+    shutil.rmtree(models)
+    models.write_text("in the way")
+    done = restore(backup, database, models, NOW_MS)
+    assert content(database) == content(backup)
+    assert len(done.problems) == 1 and f"model {version}: not brought back; models " in done.problems[0]
+    assert f"trader restore {done.kept}" in str(done)
+
+
+def test_a_back_up_that_cannot_be_brought_up_to_date_is_in_force_and_the_way_back_is_told(
+    database: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.db"
+    migrate(older, steps=MIGRATIONS[:1])
+    older.with_suffix(".zip").write_bytes(b"")
+    (tmp_path / "ohlcv.db.bak-v1").mkdir()  # where the copy before the first step goes
+    done = restore(older, database, tmp_path / "models", NOW_MS)
+    assert done.migration is None
+    assert "not brought up to date: " in done.problems[0] and f"trader restore {done.kept}" in str(done)
+    assert content(database) == content(older)
