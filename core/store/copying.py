@@ -17,12 +17,12 @@ import apsw
 from filelock import FileLock, Timeout
 
 from core.durable import sync_folder
-from core.errors import DiskError, ModelError, StoreError
+from core.errors import DiskError, InputFileError, ModelError, StoreError
 from core.store import artefacts
 from core.store._frames import fetch, fetch_value
 from core.store._maintain import content_bytes, copy_to, require_room
 from core.store.backups import Backup, is_ours, name_of
-from core.store.connection import read_only, refuse_folder, schema_version, translated
+from core.store.connection import APPLICATION_ID, read_only, refuse_folder, schema_version, translated
 from core.store.migrations import SCHEMA_VERSION
 
 __all__ = ["CONFIG_NAME", "Taken", "check_copy", "opened_copy", "take"]
@@ -110,14 +110,13 @@ def _copy(
     packed = archive.with_name(f"{archive.name}.part")
     try:
         with translated(database):
-            schema_version(connection, database, SCHEMA_VERSION)
+            if schema_version(connection, database, SCHEMA_VERSION) == 0:
+                raise StoreError(f"database {database}: is empty; there is nothing to back up")
             require_room(target.parent, content_bytes(connection), f"back-up {target}")
             before = _counted(connection)
-        with translated(partial):
-            copy_to(connection, partial)
+        copied = _copy_whole(connection, database, partial)
         with translated(database):
             after = _counted(connection)
-        copied = check_copy(partial)
         for table, rows in copied.items():
             if not before.get(table, 0) <= rows <= after.get(table, 0):
                 raise StoreError(f"back-up {target}: {table} has {rows} rows, expected {before.get(table, 0)} or more")
@@ -135,37 +134,59 @@ def _copy(
     return len(found), left_out
 
 
+def _copy_whole(connection: apsw.Connection, database: Path, partial: Path) -> dict[str, int]:
+    """Write the copy of the database and return its rows; one that is not sound tells of damage in the original."""
+    with translated(partial):
+        try:
+            copy_to(connection, partial)
+            return check_copy(partial)
+        except (apsw.CorruptError, InputFileError) as error:
+            told = f"database {database}: damaged, no copy of it is whole; `trader maintain --check` says where"
+            raise StoreError(f"{told}, `trader restore` puts a back-up in its place") from error
+
+
 def check_copy(path: Path) -> dict[str, int]:
     """Return the rows of the tables that only grow, once a file nobody has open was found sound.
 
     Raises
     ------
+    InputFileError
+        It is missing, not this program's, or damaged.
     StoreError
-        It is missing, not this program's, newer than it, or damaged.
+        It is newer than this program.
     """
     with opened_copy(path) as connection:
         found = [str(row[0]) for row in fetch(connection, "PRAGMA quick_check(3)")]
         if found != ["ok"]:
-            raise StoreError(f"database {path}: damaged ({'; '.join(found)}); use another back-up")
+            raise _unfit(path, "; ".join(found))
         return _counted(connection)
 
 
 @contextmanager
 def opened_copy(path: Path) -> Iterator[apsw.Connection]:
     """Open a file for reading, without a word written beside it where nobody has it open."""
-    refuse_folder(path)
+    if path.is_dir():
+        raise _unfit(path, "a folder")
     if not path.is_file():
-        raise StoreError(f"database {path}: there is no such file; `trader backup --list` shows what there is")
+        raise InputFileError(f"back-up {path}: there is no such file; `trader backup --list` shows what there is")
     log = path.with_name(f"{path.name}-wal")
     with translated(path):
         # A live file, or one that was left behind, has a log that belongs to it.
         connection = read_only(path, at_rest=not (log.exists() and log.stat().st_size))
         try:
-            if schema_version(connection, path, SCHEMA_VERSION) == 0:
-                raise StoreError(f"database {path}: is empty; use another back-up")
+            if connection.pragma("application_id") != APPLICATION_ID:
+                raise _unfit(path, "without its mark" if path.stat().st_size else "empty")
+            schema_version(connection, path, SCHEMA_VERSION)
             yield connection
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise _unfit(path, str(error)) from error
         finally:
             connection.close()
+
+
+def _unfit(path: Path, why: str) -> InputFileError:
+    told = f"back-up {path}: not one of this program, or damaged ({why}); `trader backup --list` shows others"
+    return InputFileError(told)
 
 
 def _counted(connection: apsw.Connection) -> dict[str, int]:

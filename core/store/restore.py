@@ -103,10 +103,10 @@ def restore(source: Path, database: Path, models: Path, now_ms: int, *, force: b
 
     Raises
     ------
-    StoreError
-        `source` is missing, foreign, newer than this program or damaged, or the database is in use.
     InputFileError
-        `source` is the database itself.
+        `source` is missing, foreign, damaged, or the database itself.
+    StoreError
+        `source` is newer than this program, or the database is in use.
     DiskError
         No room, or no permission.
 

@@ -157,7 +157,9 @@ def test_nothing_is_restored_while_an_engine_runs(
 @pytest.mark.parametrize(
     ("file", "code", "told"),
     [
-        ("none.db", 4, "there is no such file"),
+        ("none.db", 8, "there is no such file"),
+        ("config.yaml", 8, "not one of this program, or damaged (file is not a database)"),
+        ("", 8, "(a folder)"),
         ("backups/x.zip", 64, "name the database beside it"),
         ("ohlcv.db", 8, "itself"),
     ],

@@ -10,12 +10,13 @@ import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import pytest
 from filelock import FileLock
 
 from core.clock import DAY_MS
-from core.errors import DiskError, StoreError
-from core.store import _maintain, backups
+from core.errors import DiskError, InputFileError, StoreError
+from core.store import _maintain, backups, copying
 from core.store.copying import check_copy, take
 from core.store.reader import Reader
 from core.store.writer import Writer
@@ -108,20 +109,37 @@ def test_a_damaged_copy_is_found(database: Path, folder: Path, tmp_path: Path) -
     data = bytearray(path.read_bytes())
     data[8192 * 5 : 8192 * 9] = os.urandom(8192 * 4)
     path.write_bytes(data)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(InputFileError, match="damaged"):
         check_copy(path)
 
 
 def test_nothing_is_backed_up_where_nothing_is(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist; there is nothing to back up"):
         take(tmp_path / "ohlcv.db", folder, tmp_path, "", NOW_MS)
+    (tmp_path / "ohlcv.db").touch()
+    with pytest.raises(StoreError, match=r"ohlcv\.db: is empty; there is nothing to back up"):
+        take(tmp_path / "ohlcv.db", folder, tmp_path, "", NOW_MS)
+    assert files_in(folder) == []
 
 
 def test_a_damaged_database_gives_no_back_up(database: Path, folder: Path, tmp_path: Path) -> None:
     data = bytearray(database.read_bytes())
     data[8192 * 3 : 8192 * 30] = os.urandom(8192 * 27)
     database.write_bytes(data)
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(StoreError, match=r"ohlcv\.db: damaged"):
+        take(database, folder, tmp_path, "", NOW_MS)
+    assert files_in(folder) == []
+
+
+def test_a_copy_that_is_not_sound_is_told_of_the_database(
+    database: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(connection: apsw.Connection, partial: Path) -> None:
+        _maintain.copy_to(connection, partial)
+        partial.write_bytes(partial.read_bytes()[:20_000])
+
+    monkeypatch.setattr(copying, "copy_to", spoilt)
+    with pytest.raises(StoreError, match=r"ohlcv\.db: damaged, no copy of it is whole"):
         take(database, folder, tmp_path, "", NOW_MS)
     assert files_in(folder) == []
 

@@ -195,15 +195,21 @@ def test_a_damaged_foreign_empty_or_missing_file_changes_nothing(database: Path,
     connection.close()
     (tmp_path / "empty.db").write_bytes(b"")
     (tmp_path / "text.db").write_text("not a database at all" * 100)
-    for name, told in {
-        "damaged.db": "damaged",
-        "foreign.db": "was not made by this program",
-        "empty.db": "is empty",
-        "text.db": "not an SQLite database",
-        "missing.db": "there is no such file; `trader backup --list` shows what there is",
+    (tmp_path / "cut.db").write_bytes(backup.read_bytes()[:20_000])
+    (tmp_path / "folder").mkdir()
+    for name, why in {
+        "damaged.db": "",
+        "cut.db": "database disk image is malformed",
+        "foreign.db": "without its mark",
+        "empty.db": "empty",
+        "text.db": "file is not a database",
+        "folder": "a folder",
     }.items():
-        with pytest.raises(StoreError, match=told):
+        with pytest.raises(InputFileError, match=rf"{name}: not one of this program, or damaged \(.*{why}") as refused:
             put_back(tmp_path / name, database)
+        assert str(refused.value).endswith("; `trader backup --list` shows others")
+    with pytest.raises(InputFileError, match="there is no such file; `trader backup --list` shows what there is"):
+        put_back(tmp_path / "missing.db", database)
     assert Reader(database).meta("note") == "second"
     assert not list(tmp_path.glob("ohlcv.db.*restor*"))
 
