@@ -58,7 +58,8 @@ def ended(*reports: Report, shown: bool = False) -> int:
     """
     failed = [report for report in reports if not report.ok]
     for report in () if shown else reports:
-        print(report.counted())
+        if any(report.counts.values()) or not report.text:  # a text says by itself what was done
+            print(report.counted())
         if report.ok:
             _each(report.problems)
     if not failed:

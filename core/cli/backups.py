@@ -14,9 +14,10 @@ from core.cli._open import database, source_of
 from core.cli._told import ended
 from core.clock import format_ms, wall_now_ms
 from core.config import Config
-from core.errors import UsageError
+from core.errors import InputFileError, UsageError
 from core.jobs.backup import backup_to
-from core.store.backups import listed
+from core.store.archives import models_in, opened_archive
+from core.store.backups import Backup, listed
 from core.store.reader import Reader
 from core.store.restore import restore as put_back
 
@@ -38,10 +39,21 @@ def backup(arguments: argparse.Namespace) -> int:
 def _list(config: Config, folder: Path) -> int:
     there = listed(folder, database(config))
     for one in there:
-        models = "with models" if one.archive.is_file() else "without models"
-        print(f"{one.path}  {format_ms(one.taken_ms, config.app.timezone)}  {one.bytes / 1e6:,.1f} MB  {models}")
+        taken = format_ms(one.taken_ms, config.app.timezone)
+        print(f"{one.path}  {taken}  {one.bytes / 1e6:,.1f} MB  {_models_of(one)}")
     print(f"{len(there)} in {folder}" + ("; put one back: trader restore FILE" if there else ""))
     return 0
+
+
+def _models_of(one: Backup) -> str:
+    """Say how many models a back-up brings along."""
+    if not one.archive.is_file():
+        return "no archive"
+    try:
+        with opened_archive(one.archive) as archive:
+            return f"models {len(models_in(archive))}"
+    except InputFileError:
+        return "archive damaged"
 
 
 def _now_ms(config: Config) -> int:

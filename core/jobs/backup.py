@@ -75,5 +75,5 @@ def _make(task: _Task) -> Report:
     backups.drop([one for one in there if one.taken_ms in gone], task.folder)
     made = taken.backup
     text = f"{made.path}: {made.bytes / 1e6:,.1f} MB with {taken.models} models, checked, in {took_s:.1f} s"
-    counts = {"megabytes": round(made.bytes / 1e6), "models": taken.models, "removed": len(gone)}
+    counts = {"copies": 1, "megabytes": round(made.bytes / 1e6), "models": taken.models, "removed": len(gone)}
     return Report("backup", counts=counts, problems=taken.left_out, text=text)

@@ -6,8 +6,6 @@ overwritten.
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +19,12 @@ from core.errors import DiskError, InputFileError, ModelError, StoreError
 from core.store import artefacts
 from core.store._frames import fetch, fetch_value
 from core.store._maintain import content_bytes, copy_to, require_room
+from core.store.archives import pack
 from core.store.backups import Backup, is_ours, name_of
 from core.store.connection import APPLICATION_ID, read_only, refuse_folder, schema_version, translated
 from core.store.migrations import SCHEMA_VERSION
 
-__all__ = ["CONFIG_NAME", "Taken", "check_copy", "opened_copy", "take"]
-
-CONFIG_NAME = "config.yaml"
-"""The configuration's name in the archive beside a back-up."""
+__all__ = ["Taken", "check_copy", "opened_copy", "take"]
 
 # Rows of these are only ever added while a copy is made: it holds no fewer than before it, and no more than after it.
 _ONLY_GROW = ("series", "candle", "signals", "decisions", "trades", "trade_events", "features", "predictions", "models")
@@ -121,7 +117,7 @@ def _copy(
             if not before.get(table, 0) <= rows <= after.get(table, 0):
                 raise StoreError(f"back-up {target}: {table} has {rows} rows, expected {before.get(table, 0)} or more")
         found, left_out = _models_of(partial, models)
-        _pack(packed, found, config_text)
+        pack(packed, found, config_text)
         packed.replace(archive)
         partial.replace(target)
         sync_folder(target.parent)
@@ -213,17 +209,6 @@ def _models_of(copy: Path, folder: Path) -> tuple[Mapping[str, Mapping[str, byte
         except ModelError as error:
             left_out.append(f"not in the back-up: {error}")
     return found, tuple(left_out)
-
-
-def _pack(path: Path, models: Mapping[str, Mapping[str, bytes]], config_text: str) -> None:
-    with path.open("xb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(CONFIG_NAME, config_text)
-            for version, files in models.items():
-                for name, data in files.items():
-                    archive.writestr(f"models/{version}/{name}", data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager

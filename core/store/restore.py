@@ -11,8 +11,6 @@ import ctypes
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,18 +24,14 @@ from core.store import artefacts
 from core.store._frames import fetch
 from core.store._holders import connected
 from core.store._maintain import content_bytes, copy_to, require_room
+from core.store.archives import CONFIG_NAME, models_in, opened_archive, unpacked
 from core.store.connection import CREATE_COMMAND, Connection, refuse_folder, translated
-from core.store.copying import CONFIG_NAME, check_copy, opened_copy
+from core.store.copying import check_copy, opened_copy
 from core.store.migrations import MigrationReport, migrate
 
 __all__ = ["Restored", "restore"]
 
 _STAMP = "%Y%m%dT%H%M%SZ"
-_PREFIX = "models/"
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-# What `zipfile` raises by itself where bytes of an archive are not as they were written.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +234,15 @@ def _bring_models(archive: Path, database: Path, folder: Path) -> tuple[tuple[st
     if not archive.is_file():
         return (), ()
     try:
-        known, packed = _known_models(database), zipfile.ZipFile(archive)
-    except (*_DAMAGED, TraderError) as error:
-        return (), (f"{archive}: cannot be read ({error}); models that are missing have to be trained anew",)
+        known, packed = _known_models(database), opened_archive(archive)
+    except TraderError as error:
+        return (), (f"{error}; models that are missing have to be trained anew",)
     brought, problems = [], []
     with packed:
-        for version, members in sorted(_versions_in(packed).items()):
+        for version, members in sorted(models_in(packed).items()):
             try:
                 if version in known and not (folder / version).exists():
-                    _publish(folder, version, _unpacked(packed, version, members), known[version])
+                    _publish(folder, version, unpacked(packed, version, members), known[version])
                     brought.append(version)
             except ModelError as error:
                 problems.append(str(error))
@@ -263,30 +257,6 @@ def _known_models(database: Path) -> dict[str, str]:
         if not fetch(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'models'"):
             return {}  # a schema from before there were models, that could not be brought up to date
         return dict(fetch(connection, "SELECT version, sha256 FROM models"))
-
-
-def _versions_in(packed: zipfile.ZipFile) -> dict[str, list[zipfile.ZipInfo]]:
-    """Return the members of each model, packed as a back-up does; only plain names of two parts below ``models/``."""
-    found: dict[str, list[zipfile.ZipInfo]] = {}
-    for member in packed.infolist():
-        parts = member.filename.removeprefix(_PREFIX).split("/")
-        fits = member.filename.startswith(_PREFIX) and len(parts) == 2 and member.file_size <= artefacts.MAX_FILE_BYTES
-        if fits and member.compress_type in _PACKED:
-            found.setdefault(parts[0], []).append(member)
-    return found
-
-
-def _unpacked(packed: zipfile.ZipFile, version: str, members: list[zipfile.ZipInfo]) -> dict[str, bytes]:
-    """Return a model's files by name; the manifest is made anew from the others."""
-    try:
-        files = {one.filename.rpartition("/")[2]: packed.read(one) for one in members[: artefacts.MAX_FILES + 1]}
-    except _DAMAGED as error:
-        why = str(error) or "it ends too early"
-        raise ModelError(
-            f"model {version}: damaged in {packed.filename} ({why}); restore another back-up or train anew"
-        ) from error
-    files.pop(artefacts.MANIFEST, None)
-    return files
 
 
 def _publish(folder: Path, version: str, files: dict[str, bytes], sha256: str) -> None:

@@ -16,7 +16,7 @@ from core.store.migrations import MIGRATIONS, migrate
 from core.store.reader import Reader
 from core.store.writer import Writer
 from tests.engine import trader, write_config
-from tests.unit.store.copies import content
+from tests.unit.store.copies import content, with_model
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_maintain_does_all_of_the_upkeep_and_says_sizes_before_and_after(
 
 def test_maintain_does_only_what_is_named(config: Path, database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trader(config, "maintain", "--check") == 0
-    assert "check: sound" in capsys.readouterr().out
+    assert capsys.readouterr().out == "check: sound, every index agrees with its table\n"
     assert Reader(database).job_runs().empty
     assert trader(config, "maintain", "--vacuum", "--backup") == 0
     assert set(Reader(database).job_runs()["job"]) == {"vacuum", "db_checkpoint", "backup"}
@@ -107,7 +107,7 @@ def test_a_back_up_is_listed_and_put_back_and_the_change_taken_back(
     assert path.parent == config.parent / "backups"
     assert trader(config, "backup", "--list") == 0
     listed = capsys.readouterr().out
-    assert str(path) in listed and "with models" in listed and "1 in " in listed
+    assert str(path) in listed and "  models 0\n" in listed and "1 in " in listed
     note(database, "second")
     assert trader(config, "restore", str(path)) == 0
     out = capsys.readouterr().out
@@ -127,6 +127,23 @@ def test_a_back_up_elsewhere_goes_there_and_none_is_removed(
     assert all(content(path)["meta"] == content(database)["meta"] for path in paths)
     assert trader(config, "backup", "--list", "--to", str(folder)) == 0
     assert "2 in " in capsys.readouterr().out
+
+
+def test_a_back_up_is_counted_and_listed_with_the_models_it_brings_along(
+    config: Path, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_model(database, config.parent / "models")
+    assert trader(config, "backup") == 0
+    assert capsys.readouterr().out.startswith("backup: copies 1, models 1\n")
+    assert trader(config, "backup", "--list") == 0
+    assert "  models 1\n" in capsys.readouterr().out
+    (archive,) = (config.parent / "backups").glob("*.zip")
+    archive.write_bytes(b"PK not really")
+    assert trader(config, "backup", "--list") == 0
+    assert "  archive damaged\n" in capsys.readouterr().out
+    archive.unlink()
+    assert trader(config, "backup", "--list") == 0
+    assert "  no archive\n" in capsys.readouterr().out
 
 
 def test_a_back_up_holds_no_secret(

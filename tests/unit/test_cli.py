@@ -193,6 +193,13 @@ def test_reports_end_a_command_with_the_first_failure_s_code(capsys: pytest.Capt
     assert capsys.readouterr() == ("", "error: funding: no answer (and 1 more)\n")
 
 
+def test_a_report_that_tells_in_words_what_it_did_is_not_said_to_have_had_nothing_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ended(Report("model", text="m1 is in force again"), Report("sync")) == 0
+    assert capsys.readouterr().out == "sync: nothing to do\n"
+
+
 def test_symbols_that_share_a_reason_share_a_line() -> None:
     assert by_reason([("A/B", "x"), ("C/D", "y"), ("E/F", "x")]) == ["A/B and 1 more: x", "C/D: y"]
     assert by_reason([]) == []

@@ -76,6 +76,14 @@ def test_taken_back_the_model_before_is_in_force_byte_for_byte(trained: Path) ->
         assert registry.rolled_back(desk, END_MS).text == f"{second} is in force again"
 
 
+def test_the_commands_say_what_they_did_and_nothing_else(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with on_desk(trained) as desk:
+        first, second = newest_champion(desk), another(desk)
+    assert trader(trained, "model", "promote", second) == 0
+    assert trader(trained, "model", "rollback") == 0
+    assert capsys.readouterr().out == f"{second} is in force\n{first} is in force again\n"
+
+
 def test_without_one_before_nothing_can_be_taken_back(trained: Path) -> None:
     with on_desk(trained) as desk, pytest.raises(ModelError, match="no model was in force before the one that is"):
         registry.rolled_back(desk, END_MS)
@@ -136,7 +144,8 @@ def test_a_version_misspelt_is_answered_with_the_nearest(trained: Path, capsys: 
 
 def test_thresholds_of_an_empty_database_are_none(untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trader(untrained, "thresholds", "list") == 0
-    assert "none on record yet" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "none on record yet" in out and "nothing to do" not in out
 
 
 def test_thresholds_are_listed_the_newest_first_with_what_they_rest_on(
