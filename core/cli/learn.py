@@ -56,6 +56,9 @@ def model(arguments: argparse.Namespace) -> int:
 
     if arguments.action in ("show", "promote") and not arguments.version:
         raise UsageError(f"model {arguments.action}: name the version; `trader model list` shows them")
+    if arguments.action in ("list", "rollback") and arguments.version is not None:
+        instead = "show VERSION` shows one" if arguments.action == "list" else "promote VERSION` puts one in force"
+        raise UsageError(f"model {arguments.action} takes no version; `trader model {instead}")
 
     async def work(desk: Desk, now_ms: int) -> Report:
         if arguments.action == "list":

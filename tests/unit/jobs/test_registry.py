@@ -89,6 +89,15 @@ def test_without_one_before_nothing_can_be_taken_back(trained: Path) -> None:
         registry.rolled_back(desk, END_MS)
 
 
+def test_a_version_that_cannot_be_heeded_takes_nothing_back(trained: Path) -> None:
+    with on_desk(trained) as desk:
+        first, second = newest_champion(desk), another(desk)
+        registry.promoted(desk, second, END_MS)
+    assert trader(trained, "model", "rollback", first) == 64
+    with on_desk(trained) as desk:
+        assert newest_champion(desk) == second
+
+
 @pytest.mark.parametrize("action", ["promoted", "rolled_back"])
 def test_a_model_whose_files_do_not_verify_is_not_put_in_force(trained: Path, action: str) -> None:
     with on_desk(trained) as desk:
@@ -113,6 +122,8 @@ def test_a_model_whose_files_do_not_verify_is_not_put_in_force(trained: Path, ac
         (("model", "show", "m2023"), 5, "model 'm2023' is not on record"),
         (("model", "promote", "nothing-like-it"), 5, "is not on record"),
         (("model", "rollback"), 5, "no model was in force before"),
+        (("model", "rollback", "m2023"), 64, "takes no version; `trader model promote VERSION` puts one in force"),
+        (("model", "list", "m2023"), 64, "takes no version; `trader model show VERSION` shows one"),
         (("model", "demote"), 64, "'demote' is not known"),
         (("thresholds", "list"), 0, ""),
         (("thresholds", "rollback"), 5, "no tuning is on record"),
