@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from core.config import Config
-from core.errors import DiskError, UsageError, nearest
+from core.errors import UsageError, nearest
+from core.jobs._page import put_text
 from core.results.equity import account_curve, equity_frame
 from core.results.metrics import (
     DISCLAIMER,
@@ -73,7 +74,7 @@ def analyze(
     UsageError
         An exchange, plan or exit policy that is not on record, or an unknown split.
     DiskError
-        The file cannot be written.
+        The file is a folder, or cannot be written.
     """
     signals = reader.signals(limit=1, columns=["exchange"])
     if signals.empty:
@@ -96,7 +97,7 @@ def analyze(
     lines += _report(rows, int((of_plan["in_sample"] == 1).sum()), config.risk.capital_usd, by)
     if out_path is not None:
         frame = equity_frame(rows, config.risk.capital_usd)
-        _write_csv(out_path, frame)
+        put_text(out_path, frame.to_csv(index=False, lineterminator="\n"))
         lines += ["", f"Equity: {out_path} ({len(frame):,} closed trades)"]
     return "\n".join([*lines, "", *_wrapped(DISCLAIMER)])
 
@@ -162,14 +163,3 @@ def _aligned(lines: list[list[str]], sides: str) -> list[str]:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write the whole file beside its place and move it there, so that a reader never sees half of it."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(part, index=False)
-        part.replace(path)
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror}); choose another place with --out") from error

@@ -16,7 +16,7 @@ from core.clock import format_ms, timeframe_ms
 from core.config import Config
 from core.errors import InputFileError, StoreError, UsageError, nearest
 from core.gate import Evidence
-from core.jobs._page import put_page
+from core.jobs._page import put_text, refuse_folder
 from core.jobs._subject import narrowed
 from core.results.costs_split import CostSplit, split_costs
 from core.results.holding import Closes, Held, hold
@@ -74,12 +74,13 @@ def write_report(reader: Reader, config: Config, request: ReportRequest, path: P
     UsageError
         A symbol, timeframe or exit policy that is not on record.
     DiskError
-        It cannot be written.
+        It is a folder, or cannot be written.
     """
+    refuse_folder(path)
     if path.exists() and not force:
         raise InputFileError(f"{path}: exists already; expected a new name, or --force to replace it")
     page, n = report_page(reader, config, request)
-    put_page(path, page)
+    put_text(path, page)
     return f"Report: {path} ({n:,} closed trades)"
 
 

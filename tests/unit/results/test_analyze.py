@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from core.config import Config, load_config
 from core.errors import DiskError, UsageError
+from core.jobs._page import put_text
 from core.jobs.analyze import analyze
 from core.results.equity import EQUITY_COLUMNS
 from core.results.metrics import conclusion, metrics
@@ -121,6 +124,28 @@ def test_a_place_that_cannot_be_written_is_named(database: Path, config: Config,
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match=r"file/equity\.csv: cannot be written"):
         analyze(Reader(database), config, tmp_path / "file" / "equity.csv")
+
+
+@pytest.mark.parametrize("name", [".", "", "/", "folder"])
+def test_a_folder_is_no_place_for_a_file_and_nothing_is_left_beside_it(
+    database: Path, config: Config, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DiskError, match="is a folder; name a file in it"):
+        analyze(Reader(database), config, Path(name))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_that_fails_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match=r"cannot be written \(No space left on device\); check space and permissions"):
+        put_text(tmp_path / "equity.csv", "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_plan_and_exit_policy_stand_above_the_figures(database: Path, config: Config) -> None:

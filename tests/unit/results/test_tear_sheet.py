@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.config import load_config
-from core.errors import InputFileError, StoreError, UsageError
+from core.errors import DiskError, InputFileError, StoreError, UsageError
 from core.jobs.report import ReportRequest, report_page, write_report
 from core.results.equity import account_curve
 from core.results.metrics import DISCLAIMER, NOT_ENOUGH, SYNTHETIC, metrics
@@ -169,6 +169,10 @@ def test_the_command_writes_the_page_and_refuses_with_a_stable_code(
     assert trader(config, "report", "--html", str(target)) == InputFileError.exit_code
     assert capsys.readouterr().err.count("\n") == 1
     assert trader(config, "report", "--html", str(target), "--force", "--timeframes", "1h") == 0
+    capsys.readouterr()
+    for force in ((), ("--force",)):
+        assert trader(config, "report", "--html", str(tmp_path), *force) == DiskError.exit_code
+        assert "is a folder; name a file in it" in capsys.readouterr().err
 
 
 def test_every_number_of_months_adds_up_to_the_sum_of_r(page: str, database: Path) -> None:
