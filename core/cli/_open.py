@@ -21,7 +21,7 @@ from core.jobs._desk import Desk
 from core.store.connection import CREATE_COMMAND
 from core.store.reader import Reader
 
-__all__ = ["chosen", "close", "database", "desk_of", "source_of", "span"]
+__all__ = ["chosen", "close", "database", "desk_of", "moment", "source_of", "span"]
 
 _LATEST_MS = parse_time("2100-01-01")
 
@@ -102,13 +102,20 @@ def span(arguments: argparse.Namespace) -> tuple[int | None, int | None]:
     UsageError
         One is no moment, or the first is not before the second.
     """
-    start_ms, end_ms = _moment("--start", arguments.start), _moment("--end", arguments.end)
+    start_ms, end_ms = moment("--start", arguments.start), moment("--end", arguments.end)
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise UsageError(f"--start {arguments.start} is not before --end {arguments.end}")
     return start_ms, end_ms
 
 
-def _moment(option: str, text: str | None) -> int | None:
+def moment(option: str, text: str | None) -> int | None:
+    """Return a moment in UTC milliseconds, None where none was given.
+
+    Raises
+    ------
+    UsageError
+        The text is no moment, or one that no candle can have.
+    """
     if text is None:
         return None
     try:

@@ -9,8 +9,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from core.cli._open import chosen, desk_of, span
-from core.clock import parse_time
+from core.cli._open import chosen, desk_of, moment, span
 from core.errors import UsageError
 from core.jobs._desk import Desk, Report
 
@@ -31,7 +30,7 @@ def whynot(arguments: argparse.Namespace) -> int:
     """Explain why a close has no signal."""
     from core.jobs import whynot as job
 
-    at_ms = None if arguments.time is None else parse_time(arguments.time)
+    at_ms = moment("TIME", arguments.time)
     return _on_desk(arguments, lambda desk, now_ms: job.run(desk, now_ms, arguments.symbol, arguments.timeframe, at_ms))
 
 

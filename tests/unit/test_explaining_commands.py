@@ -55,6 +55,8 @@ def test_a_command_prints_its_answer_on_lines_a_terminal_can_hold(
         (("whynot", BTC, "15x"), "timeframe '15x': expected a number and m, h, d or w"),
         (("whynot", BTC, TIMEFRAME, "2030-01-01"), "lies ahead: the market's time is 2024-01-25 00:00 UTC"),
         (("whynot", BTC, TIMEFRAME, "2020-01-01"), "lies before the candles of BTC/USDT:USDT 15m"),
+        (("whynot", BTC, TIMEFRAME, "1783128000000000"), "TIME 1783128000000000: expected a moment from 1970 to 2099"),
+        (("whynot", BTC, TIMEFRAME, "9" * 20), "expected a moment from 1970 to 2099"),
         (("whynot", BTC, TIMEFRAME, "noon"), "time 'noon': expected a date such as"),
         (("funnel", "--symbols", "BTC"), "symbol 'BTC' is not in the configuration; did you mean 'BTC/USDT:USDT'?"),
         (
