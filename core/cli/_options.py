@@ -14,6 +14,8 @@ __all__ = ["add_commands"]
 
 Add = Callable[..., argparse.ArgumentParser]
 
+_MOST = 2**31 - 1  # what fits into any library's number
+
 _DATE = "a date or time such as 2024-01-31T12:00, UTC"
 
 
@@ -90,7 +92,10 @@ def _add_scan_commands(add: Add) -> None:
         "--jobs", type=_positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
     )
     who.add_argument(
-        "--cluster", default="", metavar="ADDRESS", help="scheduler of a Dask cluster that computes (compute.backend)"
+        "--cluster",
+        type=_address,
+        metavar="ADDRESS",
+        help="scheduler of a Dask cluster that computes (compute.backend)",
     )
 
     made = add("analyze-results", "Print the results with their intervals and write the equity curve as CSV.")
@@ -271,6 +276,20 @@ def _one_of(*valid: str) -> Callable[[str], str]:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1")
+    if not text.isdecimal() or len(text) > len(str(_MOST)) or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1 and at most {_MOST}")
     return int(text)
+
+
+def _address(text: str) -> str:
+    """Return the address of a cluster as it was written; without a port it would be asked in vain for long."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        is_whole = bool(parts.hostname and parts.port)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise argparse.ArgumentTypeError(f"'{text}': expected host and port, such as tcp://10.0.0.5:8786")
+    return text

@@ -37,7 +37,7 @@ def retro_scan(arguments: argparse.Namespace) -> int:
                 stride=arguments.stride,
                 limit_per_pair=arguments.limit_per_pair,
                 jobs=arguments.jobs,
-                cluster=arguments.cluster,
+                cluster=arguments.cluster or "",
                 model=arguments.model,
             )
             _expect_candles(desk, request)
