@@ -55,15 +55,13 @@ def name_of(database: Path, taken_ms: int) -> str:
 
 def listed(folder: Path, database: Path) -> list[Backup]:
     """Return the back-ups of a database in a folder, oldest first."""
-    pattern = re.compile(rf"{re.escape(database.stem)}-(\d{{8}}T\d{{6}}Z){re.escape(database.suffix)}")
     found = []
     for path in folder.glob(f"{database.stem}-*") if folder.is_dir() else ():
-        match = pattern.fullmatch(path.name)
-        if match and path.is_file():
-            taken = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+        taken_ms = _taken_ms(path.name, database.stem, database.suffix)
+        if taken_ms is not None and path.is_file():
             archive = path.with_suffix(".zip")
             size = path.stat().st_size + (archive.stat().st_size if archive.is_file() else 0)
-            found.append(Backup(path, round(taken.timestamp() * 1000), size))
+            found.append(Backup(path, taken_ms, size))
     return sorted(found, key=lambda backup: backup.taken_ms)
 
 
@@ -97,8 +95,19 @@ def spare(taken_ms: Iterable[int], daily: int, weekly: int) -> list[int]:
 
 def is_ours(name: str, database: Path) -> bool:
     """Say whether a name is one that `take` gives."""
-    stem, suffix = re.escape(database.stem), re.escape(database.suffix)
-    return re.fullmatch(rf"{stem}-\d{{8}}T\d{{6}}Z({suffix}|\.zip)", name) is not None
+    return any(_taken_ms(name, database.stem, suffix) is not None for suffix in (database.suffix, ".zip"))
+
+
+def _taken_ms(name: str, stem: str, suffix: str) -> int | None:
+    """Return when the back-up of a name was taken; None where `take` gives no such name."""
+    match = re.fullmatch(rf"{re.escape(stem)}-((?:19[7-9]|20\d)\d{{5}}T\d{{6}}Z){re.escape(suffix)}", name)
+    if match is None:
+        return None
+    try:
+        taken = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no date
+        return None
+    return round(taken.timestamp() * 1000)
 
 
 def drop(backups: Iterable[Backup], folder: Path) -> None:

@@ -201,10 +201,12 @@ def test_a_kill_leaves_a_whole_back_up_or_none_and_the_next_one_clears_up(
 
 def test_other_files_in_the_folder_are_left_alone(database: Path, folder: Path, tmp_path: Path) -> None:
     folder.mkdir()
-    for name in ("ohlcv-of-mine.db", "ohlcv-notes.zip", "other.part", "ohlcv-20240101T000000Z.db.txt"):
+    named = ("ohlcv-of-mine.db", "ohlcv-notes.zip", "other.part", "ohlcv-20240101T000000Z.db.txt")
+    dateless = ("ohlcv-20241399T250000Z.db", "ohlcv-20241399T250000Z.db.part", "ohlcv-99991231T235959Z.db")
+    for name in (*named, *dateless):
         (folder / name).write_text("mine")
     take(database, folder, tmp_path, "", NOW_MS)
-    assert len(files_in(folder)) == 6
+    assert len(files_in(folder)) == 9
     assert [one.path.name for one in backups.listed(folder, database)] == [NAME]
 
 
