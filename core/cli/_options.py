@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from core.errors import nearest
+from core.cli._values import address, filled, one_of, positive
 
 __all__ = ["add_commands"]
 
 Add = Callable[..., argparse.ArgumentParser]
-
-_MOST = 2**31 - 1  # what fits into any library's number
 
 _DATE = "a date or time such as 2024-01-31T12:00, UTC"
 
@@ -51,12 +49,22 @@ def _add_data_commands(add: Add) -> None:
     made.add_argument("--end", metavar="DATE", help=f"up to here, {_DATE} (now)")
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument(
-        "--import", dest="source", metavar="PATH", help="read Parquet, CSV or zipped CSV, a file or folder (none)"
+        "--import",
+        dest="source",
+        type=filled,
+        metavar="PATH",
+        help="read Parquet, CSV or zipped CSV, a file or folder (none)",
     )
-    made.add_argument("--symbol", metavar="SYMBOL", help="whose candles the imported file holds (told from its name)")
-    made.add_argument("--exchange", metavar="ID", help="record imported candles under this exchange (exchange.id)")
-    made.add_argument("--export", dest="target", metavar="FOLDER", help="write one Parquet file a symbol (none)")
-    made.add_argument("--timeframe", metavar="TF", help="what to export (1m)")
+    made.add_argument(
+        "--symbol", type=filled, metavar="SYMBOL", help="whose candles the imported file holds (told from its name)"
+    )
+    made.add_argument(
+        "--exchange", type=filled, metavar="ID", help="record imported candles under this exchange (exchange.id)"
+    )
+    made.add_argument(
+        "--export", dest="target", type=filled, metavar="FOLDER", help="write one Parquet file a symbol (none)"
+    )
+    made.add_argument("--timeframe", type=filled, metavar="TF", help="what to export (1m)")
     made.add_argument("--force", action="store_true", help="overwrite exported files (off)")
 
 
@@ -74,10 +82,10 @@ def _add_scan_commands(add: Add) -> None:
     )
     made.add_argument("--start", metavar="DATE", help=f"first close, {_DATE} (the first stored candle)")
     made.add_argument("--end", metavar="DATE", help=f"last close, {_DATE} (the newest stored candle)")
-    made.add_argument("--stride", type=_positive, default=1, metavar="N", help="keep every N-th candle of the grid (1)")
+    made.add_argument("--stride", type=positive, default=1, metavar="N", help="keep every N-th candle of the grid (1)")
     made.add_argument(
         "--limit-per-pair",
-        type=_positive,
+        type=positive,
         default=0,
         metavar="N",
         help="keep the newest N signals per symbol and timeframe (all)",
@@ -89,17 +97,19 @@ def _add_scan_commands(add: Add) -> None:
     )
     who = made.add_mutually_exclusive_group()
     who.add_argument(
-        "--jobs", type=_positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
+        "--jobs", type=positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
     )
     who.add_argument(
         "--cluster",
-        type=_address,
+        type=address,
         metavar="ADDRESS",
         help="scheduler of a Dask cluster that computes (compute.backend)",
     )
 
     made = add("analyze-results", "Print the results with their intervals and write the equity curve as CSV.")
-    made.add_argument("--out", default="equity.csv", metavar="FILE", help="where the equity curve goes (equity.csv)")
+    made.add_argument(
+        "--out", type=filled, default="equity.csv", metavar="FILE", help="where the equity curve goes (equity.csv)"
+    )
     made.add_argument("--exit-policy", metavar="ID", help="whose trades to count (the newest)")
 
     _add_report_command(add)
@@ -107,11 +117,11 @@ def _add_scan_commands(add: Add) -> None:
 
     made = add("demo", "Build a synthetic market, learn from its past, then run the live engine over the days after.")
     made.add_argument(
-        "--seconds", type=_positive, default=60, metavar="S", help="about how long the live part takes, seconds (60)"
+        "--seconds", type=positive, default=60, metavar="S", help="about how long the live part takes, seconds (60)"
     )
     made.add_argument(
         "--world",
-        type=_one_of("edge", "walk", "fat"),
+        type=one_of("edge", "walk", "fat"),
         metavar="WORLD",
         help="edge, or walk or fat where nothing can be learned (exchange.synthetic.world)",
     )
@@ -124,7 +134,13 @@ def _add_report_command(add: Add) -> None:
         "examples:\n  trader report --html out/report.html\n  trader report --timeframes 1h --start 2024-01-01 --force",
     )
     made.add_argument(
-        "--html", nargs="?", const="report.html", default="report.html", metavar="FILE", help="where to (report.html)"
+        "--html",
+        nargs="?",
+        type=filled,
+        const="report.html",
+        default="report.html",
+        metavar="FILE",
+        help="where to (report.html)",
     )
     made.add_argument("--start", metavar="DATE", help=f"candidates decided from here on, {_DATE} (the first)")
     made.add_argument("--end", metavar="DATE", help=f"candidates decided before, {_DATE} (the last)")
@@ -166,18 +182,18 @@ def _add_model_commands(add: Add) -> None:
         "examples:\n  trader tune-thresholds --dry-run\n  trader tune-thresholds --mode pwin",
     )
     made.add_argument(
-        "--mode", type=_one_of("ev", "pwin"), metavar="MODE", help="ev or pwin (auto.weekly_tune.mode)", default=None
+        "--mode", type=one_of("ev", "pwin"), metavar="MODE", help="ev or pwin (auto.weekly_tune.mode)", default=None
     )
     made.add_argument("--dry-run", action="store_true", help="only show the change of the file (off)")
 
     made = add("model", "List models, show one, put one in force, or take the last change back.")
     actions = ("list", "show", "promote", "rollback")
-    made.add_argument("action", type=_one_of(*actions), metavar="ACTION", help="list, show, promote or rollback")
+    made.add_argument("action", type=one_of(*actions), metavar="ACTION", help="list, show, promote or rollback")
     made.add_argument("version", nargs="?", metavar="VERSION", help="such as m20260201-1a2b3c4d")
 
     made = add("thresholds", "List the thresholds that were in force, or take the last change back.")
-    made.add_argument("action", type=_one_of("list", "rollback"), metavar="ACTION", help="list or rollback")
-    made.add_argument("--last", type=_positive, default=10, metavar="N", help="how many changes to list (10)")
+    made.add_argument("action", type=one_of("list", "rollback"), metavar="ACTION", help="list or rollback")
+    made.add_argument("--last", type=positive, default=10, metavar="N", help="how many changes to list (10)")
 
 
 def _add_explaining_commands(add: Add) -> None:
@@ -200,7 +216,7 @@ def _add_explaining_commands(add: Add) -> None:
 
     made = add("reliability", "Compare what was predicted, before the outcome, with what came.")
     splits = ("pair", "symbol", "timeframe", "regime", "setup", "model", "month")
-    made.add_argument("--by", type=_one_of(*splits), metavar="WHAT", help=f"also by {' '.join(splits)} (in all only)")
+    made.add_argument("--by", type=one_of(*splits), metavar="WHAT", help=f"also by {' '.join(splits)} (in all only)")
 
 
 def _add_check_commands(add: Add) -> None:
@@ -210,11 +226,11 @@ def _add_check_commands(add: Add) -> None:
         "Look for anything that changes with the future, or for declared warm-ups that are too short.",
         examples,
     )
-    made.add_argument("action", type=_one_of("lookahead", "warmup"), metavar="ACTION", help="lookahead or warmup")
+    made.add_argument("action", type=one_of("lookahead", "warmup"), metavar="ACTION", help="lookahead or warmup")
     made.add_argument("--symbols", nargs="+", metavar="SYMBOL", help="only these (all configured)")
     made.add_argument("--timeframes", nargs="+", metavar="TF", help="only these (all derived)")
-    made.add_argument("--cuts", type=_positive, default=40, metavar="N", help="how many times each is cut (40)")
-    made.add_argument("--seed", type=_positive, default=1, metavar="N", help="which cuts, and which other futures (1)")
+    made.add_argument("--cuts", type=positive, default=40, metavar="N", help="how many times each is cut (40)")
+    made.add_argument("--seed", type=positive, default=1, metavar="N", help="which cuts, and which other futures (1)")
     made.add_argument("--synthetic", action="store_true", help="on generated candles instead of stored ones (off)")
 
     example = "example:\n  trader parity --start 2024-01-01 --explain"
@@ -246,11 +262,11 @@ def _add_care_commands(add: Add) -> None:
 
     example = "examples:\n  trader backup\n  trader backup --to /mnt/usb\n  trader backup --list"
     made = add("backup", "Copy the database, its models and the configuration aside while all goes on.", example)
-    made.add_argument("--to", metavar="FOLDER", help="where to (the folder backups of app.data_dir)")
+    made.add_argument("--to", type=filled, metavar="FOLDER", help="where to (the folder backups of app.data_dir)")
     made.add_argument("--list", action="store_true", help="list those that are there (off)")
 
     made = add("restore", "Put a back-up in the place of the database while no engine runs; the one before is kept.")
-    made.add_argument("file", metavar="FILE", help="such as data/backups/ohlcv-20240131T031000Z.db")
+    made.add_argument("file", type=filled, metavar="FILE", help="such as data/backups/ohlcv-20240131T031000Z.db")
     made.add_argument("--force", action="store_true", help="go on although another process has the database open (off)")
 
     made = add("doctor", "Look at all that has to be right: machine, configuration, database, exchange, messengers.")
@@ -259,37 +275,8 @@ def _add_care_commands(add: Add) -> None:
     made.add_argument("--json", action="store_true", help="print one JSON object (off)")
 
     made = add("config", "Check the configuration, or show it with secrets hidden.")
-    made.add_argument("action", type=_one_of("check", "show"), metavar="ACTION", help="check or show")
+    made.add_argument("action", type=one_of("check", "show"), metavar="ACTION", help="check or show")
 
     made = add("symbols", "List the symbols, or pause and resume following one.")
-    made.add_argument("action", type=_one_of("list", "pause", "resume"), metavar="ACTION", help="list, pause or resume")
+    made.add_argument("action", type=one_of("list", "pause", "resume"), metavar="ACTION", help="list, pause or resume")
     made.add_argument("symbol", nargs="?", metavar="SYMBOL", help="such as BTC/USDT:USDT")
-
-
-def _one_of(*valid: str) -> Callable[[str], str]:
-    def checked(text: str) -> str:
-        if text not in valid:
-            raise argparse.ArgumentTypeError(f"'{text}' is not known; {nearest(text, valid)}")
-        return text
-
-    return checked
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or len(text) > len(str(_MOST)) or not 1 <= int(text) <= _MOST:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1 and at most {_MOST}")
-    return int(text)
-
-
-def _address(text: str) -> str:
-    """Return the address of a cluster as it was written; without a port it would be asked in vain for long."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(text if "://" in text else f"//{text}")
-        is_whole = bool(parts.hostname and parts.port)
-    except ValueError:
-        is_whole = False
-    if not is_whole:
-        raise argparse.ArgumentTypeError(f"'{text}': expected host and port, such as tcp://10.0.0.5:8786")
-    return text
