@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from core.cli._values import address, filled, one_of, positive
+from core.cli._values import address, filled, one_of, positive, whole_to
 
 __all__ = ["add_commands"]
 
 Add = Callable[..., argparse.ArgumentParser]
 
+_PROCESSES = 1_024  # as of compute.jobs
 _DATE = "a date or time such as 2024-01-31T12:00, UTC"
 
 
@@ -97,7 +98,11 @@ def _add_scan_commands(add: Add) -> None:
     )
     who = made.add_mutually_exclusive_group()
     who.add_argument(
-        "--jobs", type=positive, default=0, metavar="N", help="processes at once (up to compute.jobs, as worth it)"
+        "--jobs",
+        type=whole_to(_PROCESSES),
+        default=0,
+        metavar="N",
+        help="processes at once (up to compute.jobs, as worth it)",
     )
     who.add_argument(
         "--cluster",

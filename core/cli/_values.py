@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 from core.errors import nearest
 
-__all__ = ["address", "filled", "one_of", "positive"]
-
-_MOST = 2**31 - 1  # what fits into any library's number
+__all__ = ["address", "filled", "one_of", "positive", "whole_to"]
 
 
 def one_of(*valid: str) -> Callable[[str], str]:
@@ -33,11 +31,19 @@ def filled(text: str) -> str:
     return text
 
 
-def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
-    if not text.isdecimal() or len(text) > len(str(_MOST)) or not 1 <= int(text) <= _MOST:
-        raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1 and at most {_MOST}")
-    return int(text)
+def whole_to(most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from 1 to `most`."""
+
+    def checked(text: str) -> int:
+        if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"'{text}': expected a whole number of at least 1 and at most {most}")
+        return int(text)
+
+    return checked
+
+
+positive = whole_to(2**31 - 1)
+"""Reads a whole number from 1 to what fits into any library's."""
 
 
 def address(text: str) -> str:

@@ -110,6 +110,10 @@ def test_a_script_is_its_command(script: str, command: str) -> None:
         (("retro-scan", "--limit-per-pair", "-2"), "expected"),
         (("retro-scan", "--stride", "9" * 22), "expected a whole number of at least 1 and at most 2147483647"),
         (("thresholds", "list", "--last", str(2**31)), "and at most 2147483647"),
+        (
+            ("retro-scan", "--jobs", "1025"),
+            "argument --jobs: '1025': expected a whole number of at least 1 and at most 1024",
+        ),
         (("retro-scan", "--stride", "\u00b2"), "argument --stride: '\u00b2': expected a whole number"),
         (("retro-scan", "--cluster", "foo"), "argument --cluster: 'foo': expected host and port, such as tcp://"),
         (("retro-scan", "--cluster", "tcp://foo:99999"), "expected host and port"),
