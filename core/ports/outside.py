@@ -183,6 +183,8 @@ class Notifier(Protocol):
         ------
         NotifierUnavailable
             Not now; retrying can help.
+        ChatRefused
+            Not before a person mends it.
         CredentialsError
             Never, with this token.
         """

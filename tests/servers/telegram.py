@@ -112,6 +112,7 @@ class TelegramServer:
         self.offsets: list[int] = []  # what getUpdates was asked with
         self.poisoned: dict[str, Answer] = {}  # a text with this in it is answered so, however often it is sent
         self.moved: dict[str, int] = {}  # chats that have another number now
+        self.unknown: set[str] = set()  # chats that are not there
         self.next_update = 500_000
         self._arrived = threading.Condition()
         self._closing = False
@@ -172,8 +173,19 @@ class TelegramServer:
             self._answer(handler, answer, {"id": 1, "is_bot": True, "first_name": "Trader", "username": "trader_bot"})
         elif method == "getUpdates":
             self._get_updates(handler, form)
+        elif method == "getChat":
+            self._get_chat(handler, form["chat_id"])
         else:
             self._send_message(handler, form)
+
+    def _get_chat(self, handler: BaseHTTPRequestHandler, chat: str) -> None:
+        """Answer with the least an older server of one's own would say of a chat."""
+        if chat in self.unknown:
+            self._answer(handler, NO_CHAT)
+        elif chat in self.moved:
+            self._answer(handler, self._has_moved(chat))
+        else:
+            self._answer(handler, Answer(), {"id": int(chat), "type": "supergroup" if int(chat) < 0 else "private"})
 
     def _get_updates(self, handler: BaseHTTPRequestHandler, form: dict[str, str]) -> None:
         if self.news:
@@ -222,9 +234,10 @@ class TelegramServer:
 
     def _judge(self, form: dict[str, str]) -> Answer:
         shown = form["text"]
+        if form["chat_id"] in self.unknown:
+            return NO_CHAT
         if form["chat_id"] in self.moved:
-            parameters = {"migrate_to_chat_id": self.moved[form["chat_id"]]}
-            return Answer(400, "Bad Request: group chat was upgraded to a supergroup chat", parameters)
+            return self._has_moved(form["chat_id"])
         for words, answer in self.poisoned.items():
             if words in shown:
                 return answer
@@ -242,6 +255,9 @@ class TelegramServer:
         if reply and reply["message_id"] not in known and not reply.get("allow_sending_without_reply"):
             return Answer(400, "Bad Request: message to be replied not found")
         return Answer(delivers=True)
+
+    def _has_moved(self, chat: str) -> Answer:
+        return Answer(MIGRATED.status, MIGRATED.description, {"migrate_to_chat_id": self.moved[chat]})
 
     def _kill(self, handler: BaseHTTPRequestHandler) -> None:
         assert self.victim is not None

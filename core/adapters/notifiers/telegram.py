@@ -140,17 +140,24 @@ class TelegramNotifier:
         return finished.result()
 
     async def check(self) -> None:
-        """Ask Telegram who the bot is.
+        """Ask Telegram who the bot is and whether it knows the chat; follow a group that became a supergroup.
 
         Raises
         ------
         NotifierUnavailable
             Not now: no connection, no answer, an error on Telegram's side, or a pause it asked for.
+        ChatRefused
+            Not before a person mends it: the chat does not exist, or the bot is not in it.
         CredentialsError
             The token was refused.
         """
         try:
-            await self._ready()
+            bot = await self._ready()
+            try:
+                await _ask_for(bot, self.address)
+            except ChatMigrated as error:
+                self.moved_to(str(error.new_chat_id))
+                await _ask_for(bot, self.address)
         except TelegramError as error:
             raise translated(error, self._token, self.address) from None
 
@@ -234,6 +241,13 @@ class TelegramNotifier:
                 link_preview_options=telegram.LinkPreviewOptions(is_disabled=True),
             )
         return str(sent.message_id)
+
+
+async def _ask_for(bot: telegram.Bot, chat: str) -> None:
+    """Ask for a chat, which shows nothing in it."""
+    # A server of one's own that is older than the library leaves out fields it wants; that it found the chat is enough.
+    with contextlib.suppress(TypeError):
+        await bot.get_chat(chat)
 
 
 def _pace_for(chat: str) -> Pace:

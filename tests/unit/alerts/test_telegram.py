@@ -172,6 +172,24 @@ async def test_a_chat_that_is_paced_holds_up_no_other(server: TelegramServer) ->
     await notifier.close()
 
 
+async def test_a_chat_that_is_not_there_is_seen_without_sending(
+    server: TelegramServer, notifier: TelegramNotifier
+) -> None:
+    await notifier.check()
+    server.unknown.add("42")
+    with pytest.raises(ChatRefused, match=r"chat 42 takes nothing \(Chat not found\); check notify.telegram.chat_id"):
+        await notifier.check()
+    assert server.calls.count("getChat") == 2 and "sendMessage" not in server.calls
+
+
+async def test_a_group_that_moved_is_followed_when_it_is_looked_at(server: TelegramServer) -> None:
+    server.moved["-42"] = -1001234567890
+    notifier = TelegramNotifier(CANARY_TOKEN, "-42", server.base_url, Pace(0.0))
+    await notifier.check()
+    assert (notifier.configured, notifier.address) == ("-42", "-1001234567890")
+    await notifier.close()
+
+
 async def test_a_document_goes_with_its_caption(
     server: TelegramServer, notifier: TelegramNotifier, tmp_path: Path
 ) -> None:

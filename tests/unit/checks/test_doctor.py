@@ -17,7 +17,7 @@ from core.checks._lines import Line, looked
 from core.checks.doctor import Patient, examine
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.config import Config, load_config
-from core.errors import CredentialsError, MarketUnavailable, NotifierUnavailable, StoreError, UnknownSymbol
+from core.errors import ChatRefused, CredentialsError, MarketUnavailable, NotifierUnavailable, StoreError, UnknownSymbol
 from core.ports import Market, Message, Notifier
 from core.schema import Instrument
 from core.store.copying import take
@@ -189,11 +189,13 @@ async def test_symbols_that_are_not_listed_and_a_clock_that_is_off_are_warnings(
     assert (await lines(config, reader, Asked(NOW_MS + 500)))["clock"].level == "ok"
 
 
-async def test_a_messenger_that_refuses_the_token_fails_and_one_out_of_reach_is_a_warning(
+async def test_a_messenger_that_refuses_token_or_chat_fails_and_one_out_of_reach_is_a_warning(
     config: Config, reader: Reader
 ) -> None:
     refused = await lines(config, reader, notifier=Told(CredentialsError("Telegram refused the token")))
     assert refused["telegram"].level == "FAIL"
+    closed = await lines(config, reader, notifier=Told(ChatRefused("telegram: chat 42 takes nothing")))
+    assert closed["telegram"].level == "FAIL" and closed["telegram"].mend
     away = await lines(config, reader, notifier=Told(NotifierUnavailable("Telegram: no answer")))
     assert away["telegram"].level == "warn"
 
