@@ -9,15 +9,29 @@ import argparse
 import json
 from pathlib import Path
 
-from core.checks.health import HealthRequest, check_health
+from core.checks.health import HealthRequest, Verdict, check_health
 from core.config import config_source
+from core.errors import ConfigError
+from core.redact import escaped, without_secrets
+from core.results.health import Finding
 
 __all__ = ["health"]
 
 
 def health(arguments: argparse.Namespace) -> int:
     """Print what is found, what is wrong first; return 0 where nothing is, else 1."""
-    config = config_source(Path(arguments.config), arguments.profile).current
+    verdict = _verdict(arguments)
+    said = json.dumps(verdict.values(), indent=2) if arguments.json else "\n".join(verdict.lines())
+    print(without_secrets(said))
+    return 0 if verdict.is_well else 1
+
+
+def _verdict(arguments: argparse.Namespace) -> Verdict:
+    """Look at everything; a configuration that cannot be used names no database, so it is all there is to say."""
+    try:
+        config = config_source(Path(arguments.config), arguments.profile).current
+    except ConfigError as error:
+        return Verdict((Finding("configuration", False, escaped(str(error))),), None)
     channels = {"console": config.notify.console, "telegram": config.notify.telegram.enabled}
     request = HealthRequest(
         Path(config.app.db_path),
@@ -26,9 +40,4 @@ def health(arguments: argparse.Namespace) -> int:
         tuple(name for name, is_on in channels.items() if is_on),
         config.app.timezone,
     )
-    verdict = check_health(request)
-    if arguments.json:
-        print(json.dumps(verdict.values(), indent=2))
-    else:
-        print("\n".join(verdict.lines()))
-    return 0 if verdict.is_well else 1
+    return check_health(request)

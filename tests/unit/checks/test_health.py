@@ -15,6 +15,7 @@ import pytest
 
 from core.checks import health as checks
 from core.checks.health import HealthRequest, Verdict, check_health
+from core.cli import main
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, wall_now_ms
 from core.errors import DiskError, StoreError
 from core.jobs._announce import note_rows
@@ -209,3 +210,17 @@ def test_the_command_imports_nothing_heavy_and_ends_with_0_or_1(path: Path) -> N
     heartbeat_path(path).unlink()
     done = run("--json")
     assert done.returncode == 1 and json.loads(done.stdout.partition("HEAVY")[0])["ok"] is False
+
+
+def test_a_configuration_that_cannot_be_used_is_a_finding(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(path.parent, {"risk": {"max_leverage": "many"}})
+    told = "config.yaml:"
+    assert main(["health", "--config", str(config)]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith(f"WRONG  configuration: {told}") and "risk.max_leverage = many: expected a num" in out
+    assert (out.count("\n"), err) == (1, "")
+    assert main(["health", "--config", str(config), "--json"]) == 1
+    values = json.loads(capsys.readouterr().out)
+    assert (values["ok"], values["heartbeat"]) == (False, None)
+    ((name, is_ok, seen),) = [tuple(found.values()) for found in values["findings"]]
+    assert (name, is_ok) == ("configuration", False) and seen.startswith(told)
