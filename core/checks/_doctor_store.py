@@ -16,7 +16,8 @@ from core.config import Config
 from core.results.health import HealthFacts
 from core.store import artefacts
 from core.store.backups import listed
-from core.store.looks import is_held, log_of, unsound
+from core.store.lock import is_held
+from core.store.looks import log_of, unsound
 from core.store.reader import Reader
 from core.training.card import model_from_files
 

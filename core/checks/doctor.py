@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from core.checks import _doctor_machine as machine
 from core.checks import _doctor_store as kept
@@ -71,8 +72,9 @@ async def examine(patient: Patient) -> list[Line]:
     found += looked("configuration", lambda: _configuration(config))
     found += looked("disk", lambda: machine.disk_lines(config))
     found += looked("folders", lambda: machine.folder_lines(config))
-    found += _each(_store_looks(patient) if reader.path.exists() else [])
-    if not reader.path.exists():
+    if not _is_missing(reader.path):
+        found += _each(_store_looks(patient))
+    else:
         mend = "create it: `python init_db.py`; or name another in app.db_path, or another --profile"
         found.append(Line("FAIL", "database", f"{reader.path} does not exist", mend))
     found += looked("back-ups", lambda: kept.backup_lines(config, reader.path, now_ms))
@@ -84,6 +86,14 @@ async def examine(patient: Patient) -> list[Line]:
         is_on = config.notify.telegram.enabled
         found.append(ok("telegram", "not asked (--offline)" if is_on else "off (notify.telegram.enabled is false)"))
     return found
+
+
+def _is_missing(database: Path) -> bool:
+    """Say whether there is no database; where nobody may look, each look tells."""
+    try:
+        return not database.exists()
+    except OSError:
+        return False
 
 
 def _store_looks(patient: Patient) -> Sequence[tuple[str, Callable[[], Iterable[Line]]]]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from core.clock import format_duration, format_ms, wall_now_ms
-from core.errors import StoreError
+from core.errors import TraderError
 from core.results.health import Finding, health_of, health_words
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
+from core.store.lock import is_held
 from core.store.vitals import read_vitals
 
 __all__ = ["LEAST_FREE_BYTES", "HealthRequest", "Verdict", "check_health"]
@@ -24,7 +25,8 @@ __all__ = ["LEAST_FREE_BYTES", "HealthRequest", "Verdict", "check_health"]
 LEAST_FREE_BYTES = 200_000_000
 """Less space than this on the database's disk is a finding: a day of candles and its back-up would no longer fit."""
 
-_NEVER = "it has never run on this database; start it: python scheduler_run.py"
+_START = "start it: python scheduler_run.py"
+_FIRST = "its first cycle is under way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +106,40 @@ def check_health(request: HealthRequest, now_ms: int | None = None) -> Verdict:
 
 def _engine(beat: Heartbeat | None, at_ms: int, request: HealthRequest) -> Finding:
     if beat is None:
-        what = "" if request.database.exists() else f" (and there is no database {request.database})"
-        return Finding("engine", False, _NEVER + what)
+        return Finding("engine", False, _unheard(request.database))
     age_ms = max(0, at_ms - beat.machine_ms)
     ago = f"{age_ms / 1000:.0f} s" if age_ms < 120_000 else format_duration(age_ms)
     cycle = f"cycle {beat.cycle} of {format_ms(beat.market_ms, request.zone)} ended {ago} ago, took {beat.took_ms} ms"
     who = f"{beat.mode} on {beat.exchange}, version {beat.version}, process {beat.pid}"
+    is_gone = beat.host == socket.gethostname() and not _may_run(beat.pid)
+    if (beat.state == "ended" or is_gone) and _is_starting(request.database):
+        return Finding("engine", False, f"{_FIRST}; before that: {cycle} ({who})")
     if beat.state == "ended":
-        return Finding("engine", False, f"it was ended in order {ago} ago; start it: python scheduler_run.py ({who})")
-    if beat.host == socket.gethostname() and not _may_run(beat.pid):
+        return Finding("engine", False, f"it was ended in order {ago} ago; {_START} ({who})")
+    if is_gone:
         return Finding("engine", False, f"its process {beat.pid} is gone; {cycle} ({who})")
     if age_ms > beat.limit_s * 1000:
         return Finding("engine", False, f"it stands still: {cycle}, limit {beat.limit_s:.0f} s ({who})")
     return Finding("engine", True, f"{cycle} ({who})")
+
+
+def _unheard(database: Path) -> str:
+    """Say why there is no heartbeat."""
+    try:
+        if is_held(database):
+            return _FIRST
+        what = "" if database.exists() else f" (and there is no database {database})"
+    except OSError as error:
+        return f"{error.filename or database}: {error.strerror or error}; check permissions and the disk"
+    return f"it has never run on this database; {_START}{what}"
+
+
+def _is_starting(database: Path) -> bool:
+    """Say whether another engine holds the lock already; where that cannot be told, none does."""
+    try:
+        return is_held(database)
+    except OSError:
+        return False
 
 
 def _stored(request: HealthRequest, beat: Heartbeat, at_ms: int) -> list[Finding]:
@@ -125,15 +148,16 @@ def _stored(request: HealthRequest, beat: Heartbeat, at_ms: int) -> list[Finding
     try:
         asked = (beat.exchange, request.base_timeframe, request.channels, now_ms, request.symbols)
         facts = read_vitals(request.database, *asked)
-    except StoreError as error:
+    except TraderError as error:
         return [Finding("database", False, str(error))]
     # Whether cycles end is the engine's own finding: it knows the limit that holds for it.
     return [found for found in health_of(facts, request.zone) if found.name != "cycle"]
 
 
 def _disk(database: Path) -> Finding:
-    folder = next((one for one in database.absolute().parents if one.exists()), database.absolute().parent)
+    folder = database.absolute().parent
     try:
+        folder = next((one for one in database.absolute().parents if one.exists()), folder)
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return Finding("disk", False, f"{folder}: {error.strerror or error}")

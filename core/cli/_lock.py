@@ -15,9 +15,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.errors import AlreadyRunning, DiskError
+from core.store.lock import lock_path
 
 __all__ = ["only_one"]
 
+_LOOKED_AT_S = 0.2  # who asks whether it is held holds it for less
 _LOOKS, _PAUSE_S = 10, 0.05  # the first one writes its pid a moment after it has the lock
 
 
@@ -39,7 +41,7 @@ def only_one(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     pid_file = path.with_name(path.name + ".pid")
-    lock = FileLock(str(path) + ".lock", timeout=0)
+    lock = FileLock(lock_path(path), timeout=_LOOKED_AT_S)
     try:
         lock.acquire()
     except Timeout as error:

@@ -18,7 +18,7 @@ from core.clock import parse_time
 from core.config import Config, ConfigSource, config_warnings
 from core.errors import StoreError, UsageError, nearest
 from core.jobs._desk import Desk
-from core.store.connection import CREATE_COMMAND
+from core.store.file import CREATE_COMMAND
 from core.store.reader import Reader
 
 __all__ = ["chosen", "close", "database", "desk_of", "moment", "source_of", "span"]

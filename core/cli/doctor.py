@@ -71,7 +71,7 @@ def _played_ms(config: Config, reader: Reader) -> int:
     """Return the time a tape has been played to; the machine's where the database does not tell."""
     try:
         return app.offline_market(config, "", reader).now_ms()
-    except StoreError:
+    except (StoreError, OSError):
         return wall_now_ms()
 
 

@@ -52,9 +52,17 @@ def _database(path: Path) -> Path:
     # WAL needs shared memory: on a network share it corrupts, and in memory nothing would last.
     if path.suffix not in (".db", ".sqlite", ".sqlite3") or in_system or text.startswith("//") or "\\\\" in text:
         raise refuse("a file on a local disk that ends in .db, .sqlite or .sqlite3, such as data/ohlcv.db")
-    if path.is_dir():
+    if _is_folder(path):
         raise refuse("a file; this is a folder")
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    """Say whether a path is seen to be a folder; one that nobody may look at is for whoever opens it to refuse."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 class Retention(Section):

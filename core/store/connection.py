@@ -19,24 +19,12 @@ import apsw
 import numpy as np
 
 from core.clock import monotonic_s
-from core.errors import DiskError, StoreError, TraderError
+from core.errors import DiskError, StoreError
 from core.store.blocks import BlockError
+from core.store.file import at_schema, refuse_folder, refuse_missing, schema_version, told
 
-__all__ = [
-    "APPLICATION_ID",
-    "CREATE_COMMAND",
-    "MAX_TRANSACTION_ROWS",
-    "Patience",
-    "open_reader",
-    "open_writer",
-    "read_only",
-    "refuse_folder",
-    "schema_version",
-    "translated",
-]
+__all__ = ["MAX_TRANSACTION_ROWS", "Patience", "open_reader", "open_writer", "read_only", "translated"]
 
-APPLICATION_ID = 0x54524149  # "TRAI", in the file's header: tells our database from any other
-CREATE_COMMAND = "python init_db.py"
 MAX_TRANSACTION_ROWS = 20_000  # keeps the write lock short and the WAL small
 
 _PAGE_BYTES = 8_192  # a block of candles has half as many overflow pages as with 4 096
@@ -105,61 +93,15 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _store_error(error: apsw.Error, path: Path) -> TraderError:
-    text = str(error)
-    if isinstance(error, apsw.FullError):
-        return DiskError(f"database {path}: the disk is full; free some space and start again")
-    if isinstance(error, apsw.ReadOnlyError):
-        return DiskError(f"database {path}: the file or its folder is read-only; make both writable for this user")
-    if isinstance(error, apsw.IOError):
-        return DiskError(f"database {path}: reading or writing failed ({text}); check the disk")
-    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreError(f"database {path}: locked by another process; try again, or end that process")
-    if isinstance(error, apsw.NotADBError):
-        return StoreError(f"database {path}: not an SQLite database; move it away and run `{CREATE_COMMAND}`")
-    if isinstance(error, apsw.CorruptError):
-        return StoreError(f"database {path}: damaged ({text}); restore a back-up or run `{CREATE_COMMAND}` anew")
-    if isinstance(error, apsw.CantOpenError):
-        return StoreError(f"database {path}: cannot be opened; check the permissions of the file and its folder")
-    if isinstance(error, apsw.AuthError):
-        return StoreError(f"database {path}: opened for reading only, and the statement is not a plain question")
-    return StoreError(f"database {path}: {text}")
-
-
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn failures of SQLite and of blocks into `StoreError` or `DiskError`: one line that names the file."""
     try:
         yield
     except apsw.Error as error:
-        raise _store_error(error, path) from error
+        raise told(error, path) from error
     except BlockError as error:
         raise StoreError(f"database {path}: damaged ({error}); restore a back-up") from error
-
-
-def refuse_folder(path: Path) -> None:
-    """Raise `StoreError` where the path names a folder."""
-    if path.is_dir():
-        raise StoreError(f"database {path}: is a folder; app.db_path must name a file, such as data/ohlcv.db")
-
-
-def schema_version(connection: apsw.Connection, path: Path, known: int) -> int:
-    """Return the schema of a database of ours, 0 when it is empty.
-
-    Raises
-    ------
-    StoreError
-        Another program's database, or a schema later than the `known` one.
-    """
-    application, found = connection.pragma("application_id"), int(connection.pragma("user_version"))
-    if application == 0 and found == 0 and not list(connection.execute("SELECT 1 FROM sqlite_schema")):
-        return 0
-    if application != APPLICATION_ID:
-        raise StoreError(f"database {path}: was not made by this program; name another file in app.db_path")
-    if found > known:
-        line = f"schema {found} is newer than this program's {known}; update the program, then run `make install`"
-        raise StoreError(f"database {path}: {line}")
-    return found
 
 
 def read_only(path: Path, *, at_rest: bool = False) -> apsw.Connection:
@@ -288,18 +230,13 @@ def open_reader(path: Path, expected_version: int) -> Iterator[apsw.Connection]:
     StoreError
         The file is missing, foreign, locked, or of another schema.
     """
-    refuse_folder(path)
-    if not path.exists():
-        raise StoreError(f"database {path} does not exist; create it with `{CREATE_COMMAND}`")
+    refuse_missing(path)
     with translated(path):
         connection = read_only(path)
         try:
             connection.set_busy_timeout(_READER_BUSY_MS)
             connection.execute("BEGIN")
-            found = schema_version(connection, path, expected_version)
-            if found < expected_version:
-                what = f"schema {found}, expected {expected_version}" if found else "is empty"
-                raise StoreError(f"database {path}: {what}; bring it up to date with `{CREATE_COMMAND}`")
+            at_schema(connection, path, expected_version)
             connection.authorizer = _only_questions
             yield connection
         finally:

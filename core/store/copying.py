@@ -21,7 +21,8 @@ from core.store._frames import fetch, fetch_value
 from core.store._maintain import content_bytes, copy_to, require_room
 from core.store.archives import pack
 from core.store.backups import Backup, is_ours, name_of
-from core.store.connection import APPLICATION_ID, read_only, refuse_folder, schema_version, translated
+from core.store.connection import read_only, translated
+from core.store.file import APPLICATION_ID, refuse_folder, schema_version
 from core.store.migrations import SCHEMA_VERSION
 
 __all__ = ["Taken", "check_copy", "opened_copy", "take"]

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
-from filelock import FileLock, Timeout
 
 from core.store._frames import fetch
 from core.store._holders import Holder, connected, reading
 from core.store.connection import open_reader
 from core.store.migrations import SCHEMA_VERSION
 
-__all__ = ["Log", "is_held", "log_of", "sqlite_version", "unsound"]
+__all__ = ["Log", "log_of", "sqlite_version", "unsound"]
 
 _MOST_FAULTS = 5
 
@@ -69,15 +68,3 @@ def log_of(path: Path) -> Log:
     log = path.with_name(f"{path.name}-wal")
     size = log.stat().st_size if log.exists() else 0
     return Log(size, tuple(reading(path)), tuple(connected(path)))
-
-
-def is_held(path: Path) -> bool:
-    """Say whether a scheduler holds the lock of a database."""
-    lock = path.with_name(f"{path.name}.lock")
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True

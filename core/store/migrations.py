@@ -6,27 +6,18 @@ anything is copied aside before its first step, and one from the future is left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from core.store._maintain import back_up
-from core.store._schema import SCHEMA_1
-from core.store._schema_models import SCHEMA_2
-from core.store._schema_people import SCHEMA_3
-from core.store.connection import APPLICATION_ID, open_writer, read_only, refuse_folder, schema_version, translated
+from core.store._steps import MIGRATIONS, SCHEMA_VERSION, Migration
+from core.store.connection import open_writer, read_only, translated
+from core.store.file import APPLICATION_ID, refuse_folder, schema_version
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "Migration", "MigrationReport", "migrate", "migrate_connection"]
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step: what it is called and what it does to a connection inside an open transaction."""
-
-    name: str
-    apply: Callable[[apsw.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +51,6 @@ class MigrationReport:
         if self.backup:
             lines.append(f"  copy of the database before: {self.backup}")
         return "\n".join(lines)
-
-
-def _create_tables(connection: apsw.Connection) -> None:
-    connection.execute(SCHEMA_1)
-
-
-def _add_models(connection: apsw.Connection) -> None:
-    connection.execute(SCHEMA_2)
-
-
-def _add_people(connection: apsw.Connection) -> None:
-    connection.execute(SCHEMA_3)
-
-
-MIGRATIONS: tuple[Migration, ...] = (
-    Migration("candles, signals, trades, alerts", _create_tables),
-    Migration("feature vectors, predictions, models, thresholds, drift", _add_models),
-    Migration("what people said they did, and what they silenced", _add_people),
-)
-SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def migrate(path: Path, *, dry_run: bool = False, steps: Sequence[Migration] = MIGRATIONS) -> MigrationReport:

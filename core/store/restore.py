@@ -25,8 +25,9 @@ from core.store._frames import fetch
 from core.store._holders import connected
 from core.store._maintain import content_bytes, copy_to, require_room
 from core.store.archives import CONFIG_NAME, models_in, opened_archive, unpacked
-from core.store.connection import CREATE_COMMAND, Connection, refuse_folder, translated
+from core.store.connection import Connection, translated
 from core.store.copying import check_copy, opened_copy
+from core.store.file import CREATE_COMMAND, refuse_folder
 from core.store.migrations import MigrationReport, migrate
 
 __all__ = ["Restored", "restore"]

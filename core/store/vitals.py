@@ -14,6 +14,8 @@ import apsw
 
 from core.errors import StoreError
 from core.results.health import RECENT_MS, HealthFacts, JobState
+from core.store._steps import SCHEMA_VERSION
+from core.store.file import at_schema, refuse_missing, told
 
 __all__ = ["LAST_STAGE", "read_vitals"]
 
@@ -48,17 +50,19 @@ def read_vitals(
 
     Raises
     ------
-    StoreError
-        It cannot be read, or is not one of ours.
+    StoreError, DiskError
+        It cannot be read, or is not one of ours, or of another schema.
     """
     log = path.with_name(f"{path.name}-wal")
     try:
+        refuse_missing(path)
         connection = apsw.Connection(
             f"{path.absolute().as_uri()}?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         )
         try:
             connection.set_busy_timeout(_BUSY_MS)
             connection.execute("BEGIN")
+            at_schema(connection, path, SCHEMA_VERSION)
             waiting, oldest_ms = _one(connection, _WAITING, json.dumps(list(channels)))
             (refused,) = _one(connection, _REFUSED, now_ms - RECENT_MS)
             frontiers, off = _frontiers(connection, exchange, timeframe), _off(connection, exchange)
@@ -66,8 +70,11 @@ def read_vitals(
         finally:
             connection.close()
         wal_bytes = log.stat().st_size if log.exists() else 0
-    except (apsw.Error, OSError) as error:
-        raise StoreError(f"database {path}: cannot be read ({error})") from error
+    except apsw.Error as error:
+        raise told(error, path) from error
+    except OSError as error:
+        line = f"cannot be read ({error.strerror or error}); check permissions and the disk"
+        raise StoreError(f"database {path}: {line}") from error
     looked_at = list(symbols) or list(frontiers)
     return HealthFacts(
         now_ms=now_ms,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from core.cli._lock import only_one
 from core.errors import AlreadyRunning, DiskError
+from core.store.lock import lock_path
 from tests.engine import ROOT
 
 HOLD = """
@@ -97,5 +100,14 @@ def test_a_pid_that_cannot_be_written_is_said_and_releases_the_lock(tmp_path: Pa
     with pytest.raises(DiskError, match=r"ohlcv\.db\.pid: cannot be written"), only_one(path):
         pass
     (tmp_path / "ohlcv.db.pid").rmdir()
+    with only_one(path):
+        pass
+
+
+def test_who_only_looks_whether_it_is_held_keeps_no_scheduler_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "ohlcv.db"
+    look = FileLock(lock_path(path), thread_local=False)
+    look.acquire()
+    threading.Timer(0.02, look.release).start()
     with only_one(path):
         pass

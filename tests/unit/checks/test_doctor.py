@@ -27,6 +27,7 @@ from core.store.writer import Writer
 from tests.desks import BTC, StoppedClock
 from tests.engine import write_config
 from tests.factories import START_MS, walk
+from tests.unit.checks.closed import closed_to_all
 from tests.unit.store.copies import with_model
 
 EXCHANGE = "bitget"
@@ -160,6 +161,30 @@ async def test_a_database_of_another_schema_is_one_line_a_look(config: Config, r
     assert f"schema 99 is newer than this program's {SCHEMA_VERSION}" in found["database"].seen
     assert found["database"].mend == "update the program, then run `make install`"
     assert found["interpreter"].level == "ok"
+    assert {found[name].mend for name in ("database", "candles", "jobs", "alerts")} == {found["database"].mend}
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, world"])
+async def test_a_file_that_is_no_database_has_the_same_remedy_in_each_line(
+    config: Config, reader: Reader, content: bytes
+) -> None:
+    for other in reader.path.parent.glob("ohlcv.db-*"):
+        other.unlink()
+    reader.path.write_bytes(content)
+    found = await lines(config, reader)
+    for name in ("database", "candles", "jobs", "alerts"):
+        assert found[name].level == "FAIL" and "`python init_db.py`" in found[name].mend, name
+
+
+async def test_a_folder_that_nobody_may_look_into_keeps_nothing_else_from_being_looked_at(
+    config: Config, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_to_all(monkeypatch, reader.path.parent)
+    found = await lines(config, reader, Asked(NOW_MS), Told())
+    for name in ("database", "candles", "jobs", "alerts", "scheduler"):
+        assert found[name].level == "FAIL" and "Permission denied" in str(found[name]), name
+        assert "permissions" in found[name].mend, name
+    assert found["exchange"].level == found["telegram"].level == "ok"
 
 
 async def test_a_damaged_database_fails_and_says_how_to_restore(config: Config, reader: Reader) -> None:
@@ -286,7 +311,7 @@ def test_thresholds_whose_time_is_over_are_named(tmp_path: Path) -> None:
 def test_a_scheduler_that_holds_the_lock_without_a_heartbeat_fails(reader: Reader) -> None:
     with FileLock(f"{reader.path}.lock"):
         (line,) = kept.scheduler_lines(reader.path, "UTC", NOW_MS)
-    assert line.level == "FAIL" and line.seen.startswith("running: ")
+    assert line.level == "FAIL" and line.seen == "running: its first cycle is under way"
 
 
 def test_a_large_log_names_who_reads(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

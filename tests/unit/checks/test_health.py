@@ -12,20 +12,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from core.checks import health as checks
 from core.checks.health import HealthRequest, Verdict, check_health
 from core.cli import main
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, wall_now_ms
+from core.config import load_config
 from core.errors import DiskError, StoreError
 from core.jobs._announce import note_rows
 from core.jobs.cycle import STAGES
 from core.store.heartbeat import Heartbeat, heartbeat_path, read_heartbeat, write_heartbeat
+from core.store.lock import lock_path
 from core.store.vitals import LAST_STAGE, read_vitals
 from core.store.writer import Writer
 from tests.desks import BTC, ETH
 from tests.engine import ROOT, write_config
 from tests.factories import START_MS
+from tests.unit.checks.closed import closed_to_all
 
 NOW = START_MS + 10 * DAY_MS
 BEAT = Heartbeat(os.getpid(), socket.gethostname(), "0.1.0", "fake", "live", NOW - 20_000, NOW - 19_000, 77, 38, 180.0)
@@ -70,6 +74,25 @@ def test_one_that_never_ran_is_told_plainly(tmp_path: Path) -> None:
     assert not verdict.is_well and verdict.heartbeat is None
     assert verdict.lines()[0].startswith("WRONG  engine: it has never run on this database; start it: python sche")
     assert not (tmp_path / "none").exists()
+
+
+def test_one_whose_first_cycle_is_under_way_is_not_to_be_started_again(path: Path) -> None:
+    with FileLock(lock_path(path)):
+        heartbeat_path(path).unlink()
+        assert wrong(path)["engine"] == "its first cycle is under way"
+        for before in (replace(BEAT, state="ended"), replace(BEAT, pid=2**22 + 1)):
+            write_heartbeat(heartbeat_path(path), before)
+            assert wrong(path)["engine"].startswith("its first cycle is under way; before that: cycle 77 of 2024-01-10")
+        write_heartbeat(heartbeat_path(path), BEAT)
+        assert wrong(path) == {}
+
+
+def test_a_folder_that_nobody_may_look_into_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed_to_all(monkeypatch, tmp_path)
+    config = write_config(tmp_path.parent / "home", {"app": {"db_path": str(tmp_path / "ohlcv.db")}})
+    assert load_config(config, {}).app.db_path == tmp_path / "ohlcv.db"
+    lock = tmp_path / "ohlcv.db.lock"
+    assert wrong(tmp_path / "ohlcv.db")["engine"] == f"{lock}: Permission denied; check permissions and the disk"
 
 
 @pytest.mark.parametrize("age_ms", [181_000, HOUR_MS, 30 * DAY_MS])
@@ -144,9 +167,31 @@ def test_a_file_that_is_no_database_is_told(path: Path) -> None:
         if "heartbeat" not in other.name:
             other.unlink()
     path.write_bytes(b"no database at all" * 1_000)
-    assert f"database {path}: cannot be read" in wrong(path)["database"]
+    assert f"database {path}: not an SQLite database; move it away" in wrong(path)["database"]
     with pytest.raises(StoreError):
         read_vitals(path, "fake", "1m", (), 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty; bring it up to date with `python init_db.py`"),
+        (b"hello, world", "not an SQLite database; move it away and run `python init_db.py`"),
+    ],
+)
+def test_a_file_without_our_tables_is_told_with_what_to_do(path: Path, content: bytes, told: str) -> None:
+    for other in path.parent.glob("ohlcv.db-*"):
+        other.unlink()
+    path.write_bytes(content)
+    assert wrong(path)["database"] == f"database {path}: {told}"
+    path.unlink()
+    assert wrong(path)["database"] == f"database {path} does not exist; create it with `python init_db.py`"
+
+
+def test_a_database_of_a_newer_schema_is_told(path: Path) -> None:
+    with Writer(path) as writer:
+        writer._connection.pragma("user_version", 99)
+    assert "schema 99 is newer" in wrong(path)["database"]
 
 
 def test_a_cycle_is_over_with_the_last_of_its_stages(path: Path) -> None:

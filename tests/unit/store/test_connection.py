@@ -12,7 +12,8 @@ import pytest
 
 from core.errors import DiskError, StoreError
 from core.store.blocks import BlockError
-from core.store.connection import APPLICATION_ID, Patience, open_reader, translated
+from core.store.connection import Patience, open_reader, translated
+from core.store.file import APPLICATION_ID
 from core.store.migrations import SCHEMA_VERSION
 from core.store.reader import Reader
 from core.store.writer import Writer

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from core.errors import StoreError
 from core.store import _holders
-from core.store.looks import is_held, log_of, sqlite_version, unsound
+from core.store.lock import is_held
+from core.store.looks import log_of, sqlite_version, unsound
 from core.store.writer import Writer
 from tests.unit.store.samples import BTC, START_MS, walk
 
