@@ -134,8 +134,8 @@ def folder_lines(config: Config) -> Iterator[Line]:
         "logs": Path(config.app.log_dir),
     }
     closed = [f"{what} {path}" for what, path in folders.items() if not _is_writable(path)]
-    files = [database.with_name(database.name + ending) for ending in ("", "-wal", "-shm")]
-    closed += [str(path) for path in files if path.exists() and not os.access(path, os.R_OK | os.W_OK)]
+    files = [*(database.with_name(database.name + ending) for ending in ("", "-wal", "-shm")), config.app.log_file]
+    closed += [str(path) for path in files if path.exists() and not _is_open_file(path)]
     seen = f"not writable for this user: {', '.join(closed)}" if closed else f"all {len(folders)} can be written"
     yield wrong(bool(closed), "FAIL", "folders", seen, "give them to the user the engine runs as (chown, chmod u+rwx)")
     if os.name != "nt" and database.exists() and database.stat().st_mode & 0o002:
@@ -146,6 +146,10 @@ def _is_writable(folder: Path) -> bool:
     """Say whether files can be made in a folder, or the folder itself where it is not there yet."""
     there = _nearest(folder)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _is_open_file(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK | os.W_OK)
 
 
 def _nearest(folder: Path) -> Path:

@@ -133,12 +133,17 @@ def log_to_stderr(config: Config, debug: bool) -> logging.Logger:
 
 
 def log_to_files(config: Config) -> None:
-    """Send the log to rotated files in `app.log_dir` as well."""
-    folder = Path(config.app.log_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(
-        folder / "trader.log", maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8", delay=True
-    )
+    """Send the log to rotated files in `app.log_dir` as well; where that cannot be, say so once and do without."""
+    path = Path(config.app.log_file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
+    except OSError as error:
+        why = error.strerror or error
+        logging.getLogger("trader").warning(
+            "%s cannot be written (%s); the log goes to standard error alone", path, why
+        )
+        return
     logging.getLogger().addHandler(_prepared(handler, config))
 
 

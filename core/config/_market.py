@@ -100,6 +100,11 @@ class App(Section):
         """Folder of the scheduler's back-ups."""
         return self.data_dir / "backups"
 
+    @property
+    def log_file(self) -> Path:
+        """The engine's log; older ones lie beside it."""
+        return self.log_dir / "trader.log"
+
     watchdog_minutes: float = key(
         3.0,
         "The process ends with exit code 70 when no cycle has finished for so long; 0: never.",

@@ -160,6 +160,24 @@ class TestARepeatedComplaint:
         assert (tmp_path / "logs" / "trader.log").read_text("utf-8").count("the same") == 1
 
 
+@pytest.mark.parametrize("taken", ["logs", "logs/trader.log"])
+def test_a_log_file_that_cannot_be_written_is_said_once_and_done_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], taken: str
+) -> None:
+    config = configured(tmp_path)
+    in_the_way = tmp_path / taken
+    if taken == "logs":
+        in_the_way.write_text("a file where the folder should be")
+    else:
+        in_the_way.mkdir(parents=True)
+    log = log_to_stderr(config, debug=False)
+    log_to_files(config)
+    log.info("it goes on")
+    first, second = capsys.readouterr().err.splitlines()
+    assert f"WARNING {tmp_path / 'logs' / 'trader.log'} cannot be written (" in first
+    assert first.endswith("; the log goes to standard error alone") and second.endswith(" it goes on")
+
+
 def test_files_are_rotated_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_log, "FILE_BYTES", 2_000)
     config = configured(tmp_path)

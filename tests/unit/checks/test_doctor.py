@@ -276,6 +276,13 @@ def test_a_folder_that_cannot_be_written_fails(config: Config, reader: Reader) -
         reader.path.parent.chmod(0o700)
 
 
+def test_a_log_file_that_cannot_be_written_fails(config: Config, reader: Reader) -> None:
+    assert [line.level for line in machine.folder_lines(config)] == ["ok"]
+    config.app.log_file.mkdir(parents=True)
+    (line,) = machine.folder_lines(config)
+    assert line.level == "FAIL" and str(config.app.log_file) in line.seen
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_a_database_everybody_may_write_is_a_warning(config: Config, reader: Reader) -> None:
     assert [line.level for line in machine.folder_lines(config)] == ["ok"]
