@@ -44,6 +44,8 @@ class ParityRequest:
     bench : Bench
     start_ms, end_ms : int or None
         Only closes in ``(start_ms, end_ms]``.
+    is_part : bool
+        Somebody chose the series or the closes: live may have decided others.
     """
 
     exchange: str
@@ -54,6 +56,7 @@ class ParityRequest:
     bench: Bench
     start_ms: int | None = None
     end_ms: int | None = None
+    is_part: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ class ParityReport:
         Series of which live decided anything.
     from_ms, to_ms : int
         The first and the last of those closes.
+    is_part : bool
+        As it was asked for.
     """
 
     compared: Counter[str] = field(default_factory=Counter)
@@ -76,6 +81,7 @@ class ParityReport:
     series: int = 0
     from_ms: int = 0
     to_ms: int = 0
+    is_part: bool = False
 
     @property
     def unexplained(self) -> int:
@@ -89,7 +95,7 @@ class ParityReport:
 
     def __str__(self) -> str:
         if not self.series:
-            return "parity: nothing was decided live yet"
+            return f"parity: nothing was decided live {'in this choice' if self.is_part else 'yet'}"
         counts = self.counts
         other = Counter(kind for kind, *_ in {_row(one) for one in self.findings if one.is_recorded})
         rows: list[tuple[str, list[int]]] = [
@@ -122,7 +128,7 @@ def run(reader: Reader, request: ParityRequest, progress: Progress | None = None
     columns of `trades` but taken and blocked_by, and the events: discrete ones exactly, numbers to 1e-9. The closes are
     all those live decided, so that a signal that should have been recorded counts as a difference too.
     """
-    report = ParityReport()
+    report = ParityReport(is_part=request.is_part)
     for done, (symbol, timeframe) in enumerate(request.series):
         if progress:
             progress(done, len(request.series), symbol)

@@ -258,7 +258,7 @@ def _add_care_commands(add: Add) -> None:
     made = add(
         "maintain",
         "Do the daily upkeep now: forget what is old, give unused pages back, empty the write-ahead log.",
-        "Without options: all of it but the back-up and the check.",
+        "Without options: all of it but the back-up and the check. With some: those, then the log is emptied.",
     )
     made.add_argument("--retention", action="store_true", help="only forget what is old, see docs/maintenance.md (off)")
     made.add_argument("--vacuum", action="store_true", help="only give unused pages back (off)")

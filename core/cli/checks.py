@@ -160,6 +160,7 @@ def parity(arguments: argparse.Namespace) -> int:
         bench=bench_of(config, reader, costs),
         start_ms=start_ms,
         end_ms=end_ms,
+        is_part=any((arguments.start, arguments.end, arguments.symbols, arguments.timeframes)),
     )
     with tqdm(unit="series", desc="parity", dynamic_ncols=True, disable=None) as bar:
 

@@ -73,8 +73,10 @@ def whynot_html(desk: Desk, now_ms: int, symbol: str, timeframe: str, at_ms: int
         return decided_words(close_ms, [why_words(one, moment) for one in facts], moment)
     obstacles = (
         *_not_followed(desk, symbol, timeframe),
-        *_behind(desk, symbol, timeframe, close_ms, frontier_ms, now_ms, at_ms is None),
+        *_stale(desk, timeframe, close_ms, frontier_ms, now_ms, at_ms is None),
     )
+    if not obstacles and close_ms == frontier_ms and not _is_scanned(desk, symbol, timeframe, close_ms):
+        obstacles = ("This close is not scanned yet: `python scan_signals.py` decides it.",)
     looked = tuple(look for setup in desk.setups if (look := _look(desk, setup, symbol, timeframe, close_ms)))
     if not looked:
         missing = () if close_ms > frontier_ms else (_missing(desk, symbol, timeframe, close_ms),)
@@ -112,10 +114,8 @@ def _no_candles(desk: Desk, symbol: str, timeframe: str) -> str:
     return f"No {timeframe} candles of {symbol} are made yet: `python scan_signals.py` makes them of the minutes."
 
 
-def _behind(
-    desk: Desk, symbol: str, timeframe: str, close_ms: int, frontier_ms: int, now_ms: int, is_newest: bool
-) -> list[str]:
-    """Return what keeps a close from being decided yet, each with what to do."""
+def _stale(desk: Desk, timeframe: str, close_ms: int, frontier_ms: int, now_ms: int, is_newest: bool) -> list[str]:
+    """Return how far a series lags behind where that keeps a close from being decided, with what to do."""
     step, zone = timeframe_ms(timeframe), desk.config.app.timezone
     if close_ms > frontier_ms or (is_newest and now_ms - frontier_ms >= _LATE_STEPS * step):
         late = (now_ms - frontier_ms) // step
@@ -123,10 +123,12 @@ def _behind(
             f"The series is stale: it is complete up to {format_ms(frontier_ms, zone)}, {late} closes behind, and a "
             "scan waits for what is missing. Is the engine running? `python scheduler_run.py`"
         ]
-    scanned_ms = desk.reader.scanned(desk.exchange, symbol, timeframe)
-    if close_ms == frontier_ms and (scanned_ms is None or scanned_ms < close_ms):
-        return ["This close is not scanned yet: `python scan_signals.py` decides it."]
     return []
+
+
+def _is_scanned(desk: Desk, symbol: str, timeframe: str, close_ms: int) -> bool:
+    scanned_ms = desk.reader.scanned(desk.exchange, symbol, timeframe)
+    return scanned_ms is not None and scanned_ms >= close_ms
 
 
 def _missing(desk: Desk, symbol: str, timeframe: str, close_ms: int) -> str:

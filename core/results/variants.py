@@ -34,6 +34,10 @@ _FILLS = {
 }
 _MOST_MINUTES = 10_080
 _MOST_COSTS = 100.0
+_BOUNDS = {
+    "delay": f"expected whole minutes, delay-0 to delay-{_MOST_MINUTES}",
+    "costs": f"expected costs-0 to costs-{_MOST_COSTS:g}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ def _variant(name: str, rules: ExecutionRules, costs: CostModel) -> Variant:
             f"first fill {minutes} min after the decision"
         )
         return Variant(name, meaning, against, _dearer(costs, _TOGETHER_COSTS))
+    if kind in _BOUNDS and _is_number(number):
+        raise UsageError(f"variant '{name}': {_BOUNDS[kind]}")
     raise UsageError(f"variant '{name}' is not known; {nearest(name, _KNOWN)}")
 
 
@@ -121,6 +127,13 @@ def _factor(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and 0.0 <= value <= _MOST_COSTS else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _dearer(costs: CostModel, factor: float) -> CostModel:

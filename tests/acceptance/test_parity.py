@@ -324,7 +324,13 @@ def test_a_trade_or_an_event_that_was_altered_is_a_bug(case: Case) -> None:
     assert "event 0 absent -> present" in told[third]
 
 
-def test_before_anything_was_decided_live_there_is_nothing_to_compare(tmp_path: Path, case: Case) -> None:
+def test_before_anything_was_decided_live_there_is_nothing_to_compare(
+    tmp_path: Path, case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = write_config(tmp_path / "new", tape())
     assert trader(config, "init-db") == 0
     assert case.ask(config=config)[0] == 0
+    assert trader(config, "parity") == 0
+    assert "parity: nothing was decided live yet" in capsys.readouterr().out
+    assert trader(case.config, "parity", "--start", "2030-01-01") == 0
+    assert "parity: nothing was decided live in this choice" in capsys.readouterr().out

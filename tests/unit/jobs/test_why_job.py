@@ -246,6 +246,7 @@ def test_a_symbol_that_is_switched_off_and_a_timeframe_that_is_not_scanned_are_a
 def test_a_close_that_waits_for_its_scan_says_so_and_a_stale_series_too(desk: Desk) -> None:
     desk.writer.set_scanned(EXCHANGE, BTC, TIMEFRAME, END_MS - STEP_MS)
     assert "This close is not scanned yet: `python scan_signals.py` decides it." in asked(desk)
+    assert "not scanned yet" not in asked(desk, timeframe="1m")  # which no scan decides
     late = asked(desk, now_ms=END_MS + HOUR_MS)
     assert "The series is stale: it is complete up to 2024-01-25 00:00 UTC, 4 closes behind" in late
     ahead = asked(desk, at_ms=END_MS + 2 * STEP_MS, now_ms=END_MS + HOUR_MS)

@@ -408,13 +408,16 @@ def test_dearer_means_a_smaller_rebate() -> None:
     ("name", "message"),
     [
         ("optimist", "did you mean 'optimistic'"),
-        ("delay--1", "variant 'delay--1' is not known"),
+        ("delay--1", "variant 'delay--1': expected whole minutes, delay-0 to delay-10080"),
+        ("delay-1.5", "variant 'delay-1.5': expected whole minutes, delay-0 to delay-10080"),
         ("delay-x", "variant 'delay-x' is not known"),
-        ("delay-99999", "variant 'delay-99999' is not known"),
+        ("delay-10081", "variant 'delay-10081': expected whole minutes, delay-0 to delay-10080"),
         ("costs-nan", "variant 'costs-nan' is not known"),
-        ("costs--1", "variant 'costs--1' is not known"),
+        ("costs--1", "variant 'costs--1': expected costs-0 to costs-100"),
+        ("costs-101", "variant 'costs-101': expected costs-0 to costs-100"),
+        ("costs-x", "variant 'costs-x' is not known"),
     ],
 )
-def test_an_unknown_variant_is_refused_with_the_nearest(name: str, message: str) -> None:
+def test_an_unknown_variant_is_refused_with_the_nearest_or_its_bounds(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         variants([name], ExecutionRules(), COSTS)
