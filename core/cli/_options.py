@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from core.cli._values import address, filled, one_of, positive, whole_to
+from core.cli._values import address, filled, mode, one_of, positive, whole_to
 
 __all__ = ["add_commands"]
 
@@ -184,10 +184,10 @@ def _add_model_commands(add: Add) -> None:
     made = add(
         "tune-thresholds",
         "Look for thresholds with evidence and write them into the configuration file.",
-        "examples:\n  trader tune-thresholds --dry-run\n  trader tune-thresholds --mode pwin",
+        "examples:\n  trader tune-thresholds --dry-run\n  trader tune-thresholds --mode p",
     )
     made.add_argument(
-        "--mode", type=one_of("ev", "pwin"), metavar="MODE", help="ev or pwin (auto.weekly_tune.mode)", default=None
+        "--mode", type=mode, metavar="MODE", help="ev or p, for p(win) (auto.weekly_tune.mode)", default=None
     )
     made.add_argument("--dry-run", action="store_true", help="only show the change of the file (off)")
 

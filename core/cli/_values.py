@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from core.errors import nearest
 
-__all__ = ["address", "filled", "one_of", "positive", "whole_to"]
+__all__ = ["address", "filled", "mode", "one_of", "positive", "whole_to"]
 
 
 def one_of(*valid: str) -> Callable[[str], str]:
@@ -22,6 +22,11 @@ def one_of(*valid: str) -> Callable[[str], str]:
         return text
 
     return checked
+
+
+def mode(text: str) -> str:
+    """Return what is tuned; ``pwin`` is an older name of ``p``."""
+    return one_of("ev", "p")("p" if text == "pwin" else text)
 
 
 def filled(text: str) -> str:

@@ -46,8 +46,8 @@ def tune_thresholds(arguments: argparse.Namespace) -> int:
     """Look for thresholds with evidence and write them into the configuration file."""
     from core.jobs import tune
 
-    mode = {"pwin": "p", "ev": "ev", None: ""}[arguments.mode]
-    return _on_desk(arguments, lambda desk, now_ms: tune.run(desk, now_ms, _is_live(desk), mode, arguments.dry_run))
+    mode, is_dry = arguments.mode or "", arguments.dry_run
+    return _on_desk(arguments, lambda desk, now_ms: tune.run(desk, now_ms, _is_live(desk), mode, is_dry))
 
 
 def model(arguments: argparse.Namespace) -> int:

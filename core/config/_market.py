@@ -123,7 +123,7 @@ class Replay(Section):
     # `as` is a word of Python: its attribute is `as_`.
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
-    path: TapePath | None = key(None, "Candles to play: a Parquet or CSV file, a folder of them, or `db:PATH`.")
+    path: TapePath | None = key(None, 'Candles to play: a Parquet or CSV file, a folder of them, or `"db:PATH"`.')
     as_: Name = key("replay", "The exchange its rows are recorded under.", alias="as")
     start: Moment | None = key(None, "First moment played; the tape's first candle when empty.", "UTC")
     end: Moment | None = key(None, "Moment at which it ends; the tape's last candle when empty.", "UTC")

@@ -159,10 +159,17 @@ class WeeklyCalibrate(WeeklyJob):
     minute: int = key(30, "The minute.", "UTC", ge=0, le=59)
 
 
+def _tuned(value: object) -> object:
+    """Return what is tuned; ``pwin`` is another name of ``p``."""
+    return "p" if value == "pwin" else value
+
+
 class WeeklyTune(WeeklyJob):
     """The weekly tuning of thresholds."""
 
-    mode: Literal["ev", "p"] = key("ev", "Tune the least expected value, or the least p(win).")
+    mode: Annotated[Literal["ev", "p"], BeforeValidator(_tuned)] = key(
+        "ev", "Tune the least expected value, or the least p(win)."
+    )
     hour_utc: int = key(22, "The hour.", "UTC", ge=0, le=23)
 
 

@@ -7,6 +7,7 @@ TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID are taken as they stand. An empty variab
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from core.errors import ConfigError
 __all__ = ["PREFIX", "SECRET_VARIABLES", "dotenv_path", "read_sources"]
 
 PREFIX = "TRADER__"
+_ENDS_IN_COLON = re.compile(r"\w+:")  # a word such as db:, for YAML a section without keys, which would say nothing
 MAX_VARIABLES = 1_000  # of one `.env`
 SECRET_VARIABLES = {
     "TELEGRAM_BOT_TOKEN": ("notify", "telegram", "bot_token"),
@@ -84,6 +86,8 @@ def _variables(variables: Iterable[tuple[str, str, Origin]]) -> Node:
         if name in SECRET_VARIABLES:
             if not value.strip().isprintable():
                 raise ConfigError(f"{origin}: holds a line break or another control character; expected one plain word")
+            node = Node(value.strip(), origin, value.strip(), quoted=True)
+        elif _ENDS_IN_COLON.fullmatch(value.strip()):
             node = Node(value.strip(), origin, value.strip(), quoted=True)
         else:
             node = read_yaml(value, origin)

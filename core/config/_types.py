@@ -204,7 +204,7 @@ def _home_path(value: object, info: ValidationInfo) -> object:
     return _under_home(Path(value), info)
 
 
-_TAPE_EXPECTED = "a file or folder of candles, or db:PATH for a database (db: alone for app.db_path)"
+_TAPE_EXPECTED = 'a file or folder of candles, or "db:PATH" for a database ("db:" alone, in quotes, for app.db_path)'
 
 
 def _tape_path(value: str, info: ValidationInfo) -> str:

@@ -178,6 +178,11 @@ class TestReading:
         assert (auto.weekly_calibrate.hour_utc, auto.weekly_calibrate.minute) == (21, 30)
         assert (auto.weekly_tune.hour_utc, auto.weekly_tune.minute, auto.weekly_tune.mode) == (22, 5, "ev")
 
+    def test_tuning_by_chance_has_one_name_and_takes_another(self, tmp_path: Path) -> None:
+        for written_as in ("p", "pwin"):
+            config = loaded(tmp_path, f"auto: {{weekly_tune: {{mode: {written_as}}}}}\n")
+            assert config.auto.weekly_tune.mode == "p"
+
     def test_thresholds_of_a_pair_are_found_by_symbol_and_timeframe(self, tmp_path: Path) -> None:
         text = (
             "models: {meta: {gating: {per_pair_tf: {BTC/USDT:USDT: {15m: {threshold: 0.5, expires: 2026-01-02}}}}}}\n"
@@ -289,6 +294,13 @@ class TestPaths:
         assert config.tape_database == (tmp_path / database if database else None)
         assert config.tape_path == (tmp_path / tape if tape else None)
         assert config.exchange.replay.as_ == "binance"
+
+    def test_a_variable_names_the_database_too(self, tmp_path: Path) -> None:
+        name = "TRADER__EXCHANGE__REPLAY__PATH"
+        for value in ("db:", '"db:"'):
+            assert loaded(tmp_path, "", {name: value}).tape_database == tmp_path / "data/ohlcv.db"
+        (tmp_path / ".env").write_text(f"{name}=db:\n")
+        assert loaded(tmp_path).tape_database == tmp_path / "data/ohlcv.db"
 
     def test_a_tape_may_have_an_end(self, tmp_path: Path) -> None:
         replay = loaded(tmp_path, "exchange: {replay: {start: 2023-01-01, end: 2023-01-02T12:00}}\n").exchange.replay
