@@ -182,8 +182,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     "did you mean 'fibo_avwap'?"
     >>> nearest("BTC", ["BTC/USDT:USDT", "ETH/USDT:USDT"])
     "did you mean 'BTC/USDT:USDT'?"
+    >>> nearest("2h", ["15m", "1h", "15m", "1h"])
+    'valid: 15m, 1h'
     """
-    names = sorted(valid)
+    names = sorted(set(valid))
     if not names:
         return ""
     begun = [valid_name for valid_name in names if name and valid_name.lower().startswith(name.lower())]

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from core.cli._open import chosen, database, desk_of, source_of, span
 from core.cli._told import ended
 from core.clock import format_ms
+from core.config import NAME_EXPECTED, is_name
 from core.errors import InputFileError, UsageError
 from core.store.migrations import migrate
 from core.store.reader import Reader
@@ -55,6 +56,8 @@ def download_data(arguments: argparse.Namespace) -> int:
     for option, fitting in _FITTING.items():
         if getattr(arguments, option[2:]) and mode not in fitting:
             raise UsageError(f"{option} goes with {' or '.join(one or 'a download' for one in fitting)}")
+    if arguments.exchange is not None and not is_name(arguments.exchange):
+        raise UsageError(f"--exchange '{arguments.exchange}': expected {NAME_EXPECTED}, such as binance")
     work = _import if arguments.source else _export if arguments.target else _backfill
     return asyncio.run(work(arguments))
 

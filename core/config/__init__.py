@@ -18,12 +18,14 @@ from core.config._reference import KeyInfo, config_keys, config_schema, config_t
 from core.config._rules import config_warnings
 from core.config._trading import Bounds
 from core.config._tree import Origin
+from core.config._types import NAME_EXPECTED, is_name
 from core.config._views import config_diff, config_hash, redacted, secrets_of
 from core.config._yaml import config_to_yaml
 from core.config.load import ConfigSource, Reload, config_source, load_config, profile_overlays
 from core.config.model import Config
 
 __all__ = [
+    "NAME_EXPECTED",
     "Bounds",
     "Config",
     "ConfigSource",
@@ -39,6 +41,7 @@ __all__ = [
     "config_tables",
     "config_to_yaml",
     "config_warnings",
+    "is_name",
     "load_config",
     "profile_overlays",
     "redacted",

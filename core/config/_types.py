@@ -21,6 +21,7 @@ from core.clock import DAY_MS, parse_time, timeframe_ms
 from core.errors import UsageError, nearest
 
 __all__ = [
+    "NAME_EXPECTED",
     "ExchangeId",
     "FrozenDict",
     "FrozenMap",
@@ -38,6 +39,7 @@ __all__ = [
     "Unique",
     "Url",
     "Zone",
+    "is_name",
     "key",
     "refuse",
 ]
@@ -175,13 +177,18 @@ def _zone(value: str) -> str:
     return value
 
 
-_NAME_EXPECTED = "a name of small letters, digits and _"
+NAME_EXPECTED = "a name of small letters, digits and _"
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text can be a name, such as an exchange's."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         lower = value.strip().lower().replace("-", "_")
-        raise refuse(_NAME_EXPECTED, f"did you mean '{lower}'?" if _NAME.fullmatch(lower) else "")
+        raise refuse(NAME_EXPECTED, f"did you mean '{lower}'?" if is_name(lower) else "")
     return value
 
 
@@ -253,7 +260,7 @@ Timeframe = Annotated[str, AfterValidator(_timeframe), _says(_TIMEFRAME_EXPECTED
 Symbol = Annotated[str, AfterValidator(_symbol), _says(_SYMBOL_EXPECTED)]
 Moment = Annotated[str, BeforeValidator(_moment_text), AfterValidator(_moment), _says(_MOMENT_EXPECTED)]
 Zone = Annotated[str, AfterValidator(_zone), _says(_ZONE_EXPECTED)]
-Name = Annotated[str, AfterValidator(_name), _says(_NAME_EXPECTED)]
+Name = Annotated[str, AfterValidator(_name), _says(NAME_EXPECTED)]
 ExchangeId = Annotated[
     str, AfterValidator(_name), _says("the id of an exchange ccxt knows such as bitget, or replay, or synthetic")
 ]

@@ -141,6 +141,11 @@ def test_wrong_usage_is_one_line_that_names_the_nearest(
         (("--import", "a.csv", "--export", "out"), "--import and --export: one at a time"),
         (("--symbol", "BTC/USDT:USDT"), "--symbol goes with --import"),
         (("--exchange", "binance"), "--exchange goes with --import"),
+        (
+            ("--import", "a.csv", "--exchange", "Bin Ance"),
+            "--exchange 'Bin Ance': expected a name of small letters, digit",
+        ),
+        (("--import", "a.csv", "--exchange", ""), "--exchange '': expected a name of small letters, digits and _"),
         (("--force",), "--force goes with --export"),
         (("--import", "a.csv", "--start", "2024-01-01"), "--start goes with a download or --export"),
         (("--start", "2024-02-01", "--end", "2024-01-01"), "--start 2024-02-01 is not before --end 2024-01-01"),
@@ -156,6 +161,16 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_opened(
     config = write_config(tmp_path, {})
     assert expected in refused(capsys, "download-data", "--config", str(config), *options)
     assert not (tmp_path / "ohlcv.db").exists()
+
+
+def test_a_timeframe_that_is_not_exported_is_answered_with_each_that_is_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, {})
+    assert main(["init-db", "--config", str(config)]) == 0
+    capsys.readouterr()
+    told = refused(capsys, "download-data", "--config", str(config), "--export", str(tmp_path), "--timeframe", "2h")
+    assert told.endswith("timeframe '2h' is not in the configuration; valid: 15m, 1h, 1m, 4h, 5m\n")
 
 
 def test_an_unknown_profile_is_answered_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
