@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from core.app._made import note_made
 from core.app.markets import check_market, offline_market, open_market, recorded_as
 from core.app.parts import (
     build_costs,
@@ -39,6 +40,7 @@ __all__ = [
     "build_setups",
     "check_config",
     "config_source",
+    "note_made",
     "offline_market",
     "open_desk",
     "open_market",
@@ -83,6 +85,8 @@ def open_desk(source: ConfigSource, log: logging.Logger, market: Market | None =
         raise
     if chosen.synthetic:
         writer.set_meta(f"synthetic:{chosen.exchange}", "1")
+    if market is None:  # else candles come from somewhere else, or none come at all
+        note_made(config, writer)
     return desk
 
 

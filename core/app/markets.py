@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from core.app._made import expect_same_made
 from core.clock import timeframe_ms
 from core.config import Config
 from core.errors import ConfigError
@@ -27,12 +28,18 @@ def open_market(config: Config, reader: Reader) -> Market:
     """Return the market `exchange.id` names.
 
     A tape goes on where the database's record of it ends, so that a second start resumes the first.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be opened as configured, or the record is of a market that was generated otherwise.
     """
     exchange = config.exchange
     if exchange.id == "synthetic":
         from core.adapters.markets.replay import ReplayMarket
         from core.adapters.markets.synthetic import make_tape
 
+        expect_same_made(config, reader)
         made = exchange.synthetic
         return ReplayMarket(
             make_tape(made.world, config.symbols, made.start_ms, made.days, made.seed, made.p_star),

@@ -92,6 +92,7 @@ async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path)
     market = ReplayMarket(tape, "synthetic", start_ms=live_from, synthetic=True)
     desk = app.open_desk(source, logging.getLogger("trader"), market)
     try:
+        app.note_made(desk.config, desk.writer)
         desk.writer.put_instruments(list(tape.instruments("synthetic").values()))
         for symbol in symbols:
             candles = tape.series[symbol].candles.between(None, live_from)
