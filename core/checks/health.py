@@ -25,7 +25,7 @@ __all__ = ["LEAST_FREE_BYTES", "HealthRequest", "Verdict", "check_health"]
 LEAST_FREE_BYTES = 200_000_000
 """Less space than this on the database's disk is a finding: a day of candles and its back-up would no longer fit."""
 
-_START = "start it: python scheduler_run.py"
+_START = "start it: `python scheduler_run.py`"
 _FIRST = "its first cycle is under way"
 
 

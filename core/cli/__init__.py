@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from core.cli._options import add_commands
+from core.cli._options import CONFIG, add_commands
 from core.errors import TraderError, nearest
 
 __all__ = ["main"]
@@ -74,10 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TraderError, OSError) as error:
         if arguments.debug:
             raise
+        from core.cli._hints import completed, given
         from core.cli._told import told
 
         line, code = told(error)
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {completed(line, given(arguments))}", file=sys.stderr)
         return code
 
 
@@ -155,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        made.add_argument("--config", default="config.yaml", metavar="FILE", help="the configuration (config.yaml)")
+        made.add_argument("--config", default=CONFIG, metavar="FILE", help=f"the configuration ({CONFIG})")
         made.add_argument("--profile", metavar="NAME", help="lay config.NAME.yaml over it, such as demo (none)")
         made.add_argument("--debug", action="store_true", help="show tracebacks and debug lines (off)")
         made.set_defaults(command=lambda arguments: _run(name, arguments), parser=made)

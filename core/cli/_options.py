@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 from core.cli._values import address, filled, mode, one_of, positive, whole_to
 
-__all__ = ["add_commands"]
+__all__ = ["CONFIG", "add_commands"]
+
+CONFIG = "config.yaml"
+"""What `--config` is where it is left out."""
 
 Add = Callable[..., argparse.ArgumentParser]
 

@@ -5,9 +5,10 @@ The law: the line names what failed and how to mend it; the same failure ends wi
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
 
+from core.cli._hints import completed, given
 from core.errors import DiskError, TraderError
 from core.jobs._desk import Report
 from core.redact import escaped, without_secrets
@@ -41,11 +42,13 @@ def _line(text: str) -> str:
     return without_secrets(escaped(" ".join(text.split())))
 
 
-def ended(*reports: Report, shown: bool = False) -> int:
+def ended(arguments: argparse.Namespace, *reports: Report, shown: bool = False) -> int:
     """Say how jobs ended, and return the command's exit code.
 
     Parameters
     ----------
+    arguments : argparse.Namespace
+        Of the command: what it was given completes the hints.
     *reports : Report
         In the order they ran.
     shown : bool
@@ -57,21 +60,17 @@ def ended(*reports: Report, shown: bool = False) -> int:
         0, or the exit code of the first that failed.
     """
     failed = [report for report in reports if not report.ok]
+    options = given(arguments)
     for report in () if shown else reports:
         if any(report.counts.values()) or not report.text:  # a text says by itself what was done
             print(report.counted())
-        if report.ok:
-            _each(report.problems)
+        for line in report.problems if report.ok else ():
+            print(f"  {completed(_line(line), options)}")
     if not failed:
         return 0
     problems = [f"{report.job}: {line}" for report in failed for line in report.problems]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    print(f"error: {_line(problems[0])}{more}", file=sys.stderr)
-    if not shown:
-        _each(problems[1:], "  ")
+    print(f"error: {completed(_line(problems[0]), options)}{more}", file=sys.stderr)
+    for line in () if shown else problems[1:]:
+        print(f"  {completed(_line(line), options)}")
     return failed[0].exit_code
-
-
-def _each(lines: Sequence[str], indent: str = "  ") -> None:
-    for line in lines:
-        print(f"{indent}{_line(line)}")

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from core import app
+from core.cli._hints import show
 from core.cli._lock import only_one
 from core.cli._open import database, source_of
 from core.cli._told import ended
@@ -29,19 +30,19 @@ def backup(arguments: argparse.Namespace) -> int:
     config = source_of(arguments).current
     folder = Path(arguments.to) if arguments.to else config.app.backup_dir
     if arguments.list:
-        return _list(config, folder)
+        return _list(arguments, config, folder)
     report = backup_to(config, database(config), folder, _now_ms(config))
-    code = ended(report)
+    code = ended(arguments, report)
     print(report.text)
     return code
 
 
-def _list(config: Config, folder: Path) -> int:
+def _list(arguments: argparse.Namespace, config: Config, folder: Path) -> int:
     there = listed(folder, database(config))
     for one in there:
         taken = format_ms(one.taken_ms, config.app.timezone)
         print(f"{one.path}  {taken}  {one.bytes / 1e6:,.1f} MB  {_models_of(one)}")
-    print(f"{len(there)} in {folder}" + ("; put one back: trader restore FILE" if there else ""))
+    show(arguments, f"{len(there)} in {folder}" + ("; put one back: `trader restore FILE`" if there else ""))
     return 0
 
 
@@ -69,5 +70,5 @@ def restore(arguments: argparse.Namespace) -> int:
         raise UsageError(f"restore {source}: name the database beside it, {source.with_suffix(path.suffix)}")
     with only_one(path):
         done = put_back(source, path, Path(config.models.meta.model_path), wall_now_ms(), force=arguments.force)
-    print(done)
+    show(arguments, str(done))
     return 0

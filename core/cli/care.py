@@ -31,17 +31,17 @@ def maintain(arguments: argparse.Namespace) -> int:
 
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
-            code = await _kept_up(desk, chosen_parts) if chosen_parts else 0
+            code = await _kept_up(arguments, desk, chosen_parts) if chosen_parts else 0
             return code or (_checked(desk) if arguments.check else 0)
 
     return asyncio.run(work())
 
 
-async def _kept_up(desk: Desk, parts: list[str]) -> int:
+async def _kept_up(arguments: argparse.Namespace, desk: Desk, parts: list[str]) -> int:
     """Do some parts of the upkeep, and say sizes before and after."""
     before = _sizes(desk)
     report = await maintain_job.run_parts(desk, desk.market.now_ms(), parts)
-    code = ended(report)
+    code = ended(arguments, report)
     if report.text:
         print(report.text)
     print(f"before: {before}\nafter:  {_sizes(desk)}")

@@ -134,4 +134,4 @@ async def _backfill(arguments: argparse.Namespace) -> int:
 
             report = await backfill.run(desk, min(now_ms, end_ms or now_ms), start_ms, progress)
         await resample.run(desk, now_ms)
-        return ended(report)
+        return ended(arguments, report)

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -19,7 +20,9 @@ import numpy as np
 from core import app
 from core.adapters.markets.replay import ReplayMarket
 from core.adapters.markets.synthetic import make_tape
+from core.cli._hints import given, spelled
 from core.cli._open import close, database, source_of
+from core.cli._options import CONFIG
 from core.cli.engine import UNWATCHED_S, only_one, refreshed
 from core.clock import DAY_MS, format_ms, monotonic_s
 from core.config import ConfigSource
@@ -115,7 +118,7 @@ async def _demo(arguments: argparse.Namespace, source: ConfigSource, path: Path)
         await _live(desk, source, arguments.seconds)
         _step(7, f"what came of it (SYNTHETIC market, world '{made.world}')")
         say(analyze(desk.reader, desk.config, path.with_name("demo_equity.csv")))
-        _closing(desk, path)
+        _closing(desk, arguments, path)
         return 0
     finally:
         await close(desk)
@@ -135,15 +138,19 @@ def _blocks(done: int, total: int) -> None:
         say(f"    {done} of {total} blocks")
 
 
-def _closing(desk: Desk, path: Path) -> None:
+def _closing(desk: Desk, arguments: argparse.Namespace, path: Path) -> None:
     """Say where to look next."""
+    options = given(arguments)
     newest = desk.reader.signals(exchange=desk.exchange, origin="live", limit=1, columns=["id"])
-    if len(newest):
-        say(f"\nOne decision explained:     python -m core why {newest['id'].iloc[0]} --profile demo")
-    say("From closes to wins:         python -m core funnel --profile demo")
-    say("What was said, what came:    python -m core reliability --profile demo")
+    for number in newest["id"]:
+        say(f"\nOne decision explained:     {spelled(f'python -m core why {number}', options)}")
+    say(f"From closes to wins:         {spelled('python -m core funnel', options)}")
+    say(f"What was said, what came:    {spelled('python -m core reliability', options)}")
     say(f"Tuned thresholds:            {path.with_suffix('.yaml')}, a copy of the profile made for this run")
-    say("The viewer on this database: make dashboard PROFILE=demo   (http://127.0.0.1:8501)")
+    viewer = f"make dashboard PROFILE={arguments.profile}"
+    if arguments.config != CONFIG:
+        viewer = f"TRADER_CONFIG={shlex.quote(arguments.config)} {viewer}"
+    say(f"The viewer on this database: {viewer}   (http://127.0.0.1:8501)")
 
 
 async def _live(desk: Desk, source: ConfigSource, seconds: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core import app
 from core.checks.doctor import Line, Patient, examine, examine_machine
+from core.cli._hints import show
 from core.cli._log import log_to_stderr
 from core.clock import wall_now_ms
 from core.config import Config
@@ -35,7 +36,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     else:
         log_to_stderr(config, arguments.debug)
         lines = asyncio.run(_examined(arguments, config))
-    return _told(lines, arguments.json)
+    return _told(arguments, lines)
 
 
 async def _examined(arguments: argparse.Namespace, config: Config) -> list[Line]:
@@ -75,13 +76,13 @@ def _played_ms(config: Config, reader: Reader) -> int:
         return wall_now_ms()
 
 
-def _told(lines: Sequence[Line], as_json: bool) -> int:
+def _told(arguments: argparse.Namespace, lines: Sequence[Line]) -> int:
     failed = sum(line.level == "FAIL" for line in lines)
     warned = sum(line.level == "warn" for line in lines)
-    if as_json:
+    if arguments.json:
         print(json.dumps({"ok": not failed, "lines": [asdict(line) for line in lines]}, indent=1))
     else:
         for line in lines:
-            print(line)
+            show(arguments, str(line))
         print(f"{len(lines)} looked at: {failed} failed, {warned} with a warning")
     return 1 if failed else 0

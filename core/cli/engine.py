@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from core import app
+from core.cli._hints import show
 from core.cli._lock import only_one
 from core.cli._log import hide_secrets, log_to_files
 from core.cli._open import close, database, desk_of, source_of, span
@@ -84,7 +85,7 @@ async def _run(arguments: argparse.Namespace, source: ConfigSource, watchdog: Wa
             await checking
             if not reports:
                 log.info("the tape has ended: there is nothing left to play")
-            return ended(*reports, shown=True)
+            return ended(arguments, *reports, shown=True)
         await schedule.run(arguments.asked_to_end.is_set)
         checking.cancel()
         log.info("stopped after %d cycles", schedule.cycles)
@@ -174,7 +175,7 @@ def scan_signals(arguments: argparse.Namespace) -> int:
     async def work() -> int:
         async with desk_of(arguments, offline=True) as desk:
             now_ms = desk.market.now_ms()
-            return ended(*[await stage(desk, now_ms) for stage in (resample.run, execute.run, scan.run)])
+            return ended(arguments, *[await stage(desk, now_ms) for stage in (resample.run, execute.run, scan.run)])
 
     return asyncio.run(work())
 
@@ -185,7 +186,7 @@ def analyze_results(arguments: argparse.Namespace) -> int:
 
     source = source_of(arguments)
     reader = Reader(database(source.current))
-    print(analyze(reader, source.current, Path(arguments.out), exit_policy=arguments.exit_policy))
+    show(arguments, analyze(reader, source.current, Path(arguments.out), exit_policy=arguments.exit_policy))
     return 0
 
 
@@ -212,5 +213,5 @@ def stress(arguments: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         text = stress_text(reader, request, progress)
-    print(text)
+    show(arguments, text)
     return 0

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from core.cli._hints import show
 from core.cli._open import chosen, desk_of, moment, span
 from core.errors import UsageError
 from core.jobs._desk import Desk, Report
@@ -59,7 +60,7 @@ def reliability(arguments: argparse.Namespace) -> int:
 def _on_desk(arguments: argparse.Namespace, work: Callable[[Desk, int], Awaitable[Report]]) -> int:
     async def run() -> int:
         async with desk_of(arguments, offline=True) as desk:
-            print((await work(desk, desk.market.now_ms())).text)
+            show(arguments, (await work(desk, desk.market.now_ms())).text)
         return 0
 
     return asyncio.run(run())

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from core.checks.health import HealthRequest, Verdict, check_health
+from core.cli._hints import show
 from core.config import config_source
 from core.errors import ConfigError
 from core.redact import escaped, without_secrets
@@ -21,8 +22,10 @@ __all__ = ["health"]
 def health(arguments: argparse.Namespace) -> int:
     """Print what is found, what is wrong first; return 0 where nothing is, else 1."""
     verdict = _verdict(arguments)
-    said = json.dumps(verdict.values(), indent=2) if arguments.json else "\n".join(verdict.lines())
-    print(without_secrets(said))
+    if arguments.json:
+        print(without_secrets(json.dumps(verdict.values(), indent=2)))
+    else:
+        show(arguments, without_secrets("\n".join(verdict.lines())))
     return 0 if verdict.is_well else 1
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from tqdm import tqdm
 
+from core.cli._hints import show
 from core.cli._open import desk_of
 from core.cli._told import ended
 from core.errors import UsageError
@@ -94,7 +95,7 @@ def _on_desk(arguments: argparse.Namespace, work: Callable[[Desk, int], Awaitabl
         async with desk_of(arguments, offline=True) as desk:
             report = await work(desk, desk.market.now_ms())
             if report.text:
-                print(report.text)
-            return ended(report)
+                show(arguments, report.text)
+            return ended(arguments, report)
 
     return asyncio.run(run())

@@ -51,7 +51,7 @@ def retro_scan(arguments: argparse.Namespace) -> int:
                     bar.update(done - bar.n)
 
                 report = await retro.run(desk, now_ms, request, progress)
-            return ended(report)
+            return ended(arguments, report)
 
     return asyncio.run(work())
 

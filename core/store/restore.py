@@ -75,7 +75,7 @@ class Restored:
         if self.kept:
             lines += [
                 f"the database of before is {self.kept}; delete it when you no longer need it",
-                f"to take this back: trader restore {self.kept}",
+                f"to take this back: `trader restore {self.kept}`",
             ]
         return "\n".join(lines)
 

@@ -188,8 +188,10 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Comm
 
 @pytest.mark.parametrize("arguments", OFFLINE, ids=lambda words: "-".join(words[:2]))
 def test_a_missing_database_is_named_and_not_made(tmp_path: Path, failing: Failing, arguments: tuple[str, ...]) -> None:
-    line = failing(4, write_config(tmp_path, {}), *arguments)
-    assert line == f"error: database {tmp_path}/ohlcv.db does not exist; create it with `python init_db.py`"
+    config = write_config(tmp_path, {})
+    line = failing(4, config, *arguments)
+    mend = f"create it with `python init_db.py --config {config}`"
+    assert line == f"error: database {tmp_path}/ohlcv.db does not exist; {mend}"
     assert not (tmp_path / "ohlcv.db").exists()
 
 
@@ -197,7 +199,9 @@ def test_a_database_without_candles_is_nothing_to_scan(tmp_path: Path, failing: 
     config = write_config(tmp_path, {})
     assert trader(config, "init-db") == 0
     line = failing(4, config, "retro-scan")
-    assert line.endswith("holds no 1m candle of bitget to scan; fetch or import some with `python download_data.py`")
+    assert line.endswith(
+        f"holds no 1m candle of bitget to scan; fetch or import some with `python download_data.py --config {config}`"
+    )
 
 
 def not_a_database(path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_back_up_is_listed_and_put_back_and_the_change_taken_back(
     assert trader(config, "restore", str(path)) == 0
     out = capsys.readouterr().out
     assert Reader(database).meta("note") == "first"
-    undo = re.search(r"^to take this back: trader restore (.+)$", out, re.MULTILINE)
+    undo = re.search(r"^to take this back: `trader restore (.+) --config", out, re.MULTILINE)
     assert undo and "yours was left as it is" in out
     assert trader(config, "restore", undo[1]) == 0
     assert Reader(database).meta("note") == "second"
@@ -243,7 +243,7 @@ def test_the_doctor_ends_well_with_warnings_and_with_one_where_something_fails(
     assert trader(config, "doctor", "--offline") == 0
     out = capsys.readouterr().out
     assert re.search(r"^ok    database: .+ sound", out, re.MULTILINE)
-    assert re.search(r"^warn  back-ups: none in .+  -> `trader backup`", out, re.MULTILINE)
+    assert re.search(r"^warn  back-ups: none in .+  -> `trader backup --config \S+`", out, re.MULTILINE)
     assert "exchange: bitget: not asked (--offline)" in out
     assert re.search(r"^\d+ looked at: 0 failed, \d+ with a warning$", out, re.MULTILINE)
     database.write_bytes(b"not a database" * 1_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
 import re
@@ -219,9 +220,10 @@ def test_a_file_error_names_the_file_and_how_to_mend_it() -> None:
 def test_reports_end_a_command_with_the_first_failure_s_code(capsys: pytest.CaptureFixture[str]) -> None:
     fine = Report("sync", counts={"candles": 3}, problems=("a hole",))
     failed = Report("funding", ok=False, problems=("no\nanswer", "nor here"), exit_code=7)
-    assert ended(fine) == 0
+    given = argparse.Namespace(config="config.yaml", profile=None)
+    assert ended(given, fine) == 0
     assert capsys.readouterr() == ("sync: candles 3\n  a hole\n", "")
-    assert ended(fine, failed, shown=True) == 7
+    assert ended(given, fine, failed, shown=True) == 7
     assert capsys.readouterr() == ("", "error: funding: no answer (and 1 more)\n")
 
 

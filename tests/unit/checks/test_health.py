@@ -72,7 +72,7 @@ def test_an_engine_that_is_well_is_found_well(path: Path) -> None:
 def test_one_that_never_ran_is_told_plainly(tmp_path: Path) -> None:
     verdict = check_health(asked(tmp_path / "none" / "ohlcv.db"), NOW)
     assert not verdict.is_well and verdict.heartbeat is None
-    assert verdict.lines()[0].startswith("WRONG  engine: it has never run on this database; start it: python sche")
+    assert verdict.lines()[0].startswith("WRONG  engine: it has never run on this database; start it: `python sche")
     assert not (tmp_path / "none").exists()
 
 
