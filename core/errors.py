@@ -3,7 +3,7 @@
 The law: a vendor's exception never leaves its adapter; it arrives here as one of these, with a
 message of one line that names the thing, its value, what was expected and how to mend it.
 
-    TraderError                 1   a check failed, or anything not named below
+    TraderError                 1   a check failed, there is not enough yet, or anything not named below
     |-- ConfigError             2   config.yaml, .env or the environment
     |-- AlreadyRunning          3   another scheduler holds the lock
     |-- StoreError              4   the database is missing, locked, foreign or corrupt
@@ -14,7 +14,7 @@ message of one line that names the thing, its value, what was expected and how t
     |   `-- MarketUnavailable   7   the exchange, for now: retrying can help
     |-- InputFileError          8   a file handed in by the user
     |-- DiskError               9   no space, no permission, a failing disk
-    |-- UsageError             64   wrong arguments on the command line
+    |-- UsageError             64   wrong arguments on the command line, a name that is not on record
     `-- NotifierError           1   a message could not be delivered
         |-- NotifierUnavailable 1   for now: retrying can help
         `-- ChatRefused         1   the chat takes nothing, until a person changes that
@@ -130,7 +130,7 @@ class DiskError(TraderError):
 
 
 class UsageError(TraderError):
-    """The command line does not say what to do."""
+    """The command line does not say what to do, or names what there is not."""
 
     exit_code = 64
 

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 a check failed; 2 configuration; 3 already running; 4 database; 5 model; 6 credentials;
+        0; 1 a check failed, or not enough yet; 2 configuration; 3 already running; 4 database; 5 model; 6 credentials;
         7 market; 8 input file; 9 disk; 64 wrong usage; 130 interrupted. The watchdog ends the process itself, with 70.
     """
     arguments = _parsed(sys.argv[1:] if argv is None else argv)

@@ -21,7 +21,7 @@ from core.cli._bench import bench_of
 from core.cli._open import chosen, database, source_of, span
 from core.clock import DAY_MS, MINUTE_MS, floor_to, format_ms, parse_time, timeframe_ms
 from core.config import Config
-from core.errors import StoreError, TraderError
+from core.errors import TraderError
 from core.indicators.resample import resample
 from core.jobs._candidates import scan_rules
 from core.schema import Instrument
@@ -105,7 +105,7 @@ def _stored(config: Config, arguments: argparse.Namespace) -> Iterator[Market]:
     stored = reader.series()
     stored = stored[(stored["exchange"] == exchange) & (stored["last_ms"] > 0)].set_index(["symbol", "timeframe"])
     if not any((symbol, timeframe) in stored.index for symbol in symbols for timeframe in timeframes):
-        raise StoreError(
+        raise TraderError(
             f"database {reader.path}: holds no {' '.join(timeframes)} candle of {exchange} to check; fetch some with "
             "`python download_data.py`, or check generated ones with --synthetic"
         )

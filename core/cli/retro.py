@@ -14,7 +14,7 @@ from tqdm import tqdm
 import core.arrowless  # noqa: F401  # before whatever imports pandas
 from core.cli._open import chosen, desk_of, span
 from core.cli._told import ended
-from core.errors import StoreError
+from core.errors import TraderError
 from core.jobs import resample, retro
 from core.jobs._desk import Desk
 
@@ -59,7 +59,7 @@ def retro_scan(arguments: argparse.Namespace) -> int:
 def _expect_candles(desk: Desk, request: retro.RetroRequest) -> None:
     base = desk.config.data.base_timeframe
     if all(desk.reader.first_ms(desk.exchange, symbol, base) is None for symbol in request.symbols):
-        raise StoreError(
+        raise TraderError(
             f"database {desk.reader.path}: holds no {base} candle of {desk.exchange} to scan; "
             "fetch or import some with `python download_data.py`"
         )

@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from core.config import Config, Gating
-from core.errors import ModelError, StoreError, nearest
+from core.errors import ModelError, StoreError, UsageError, nearest
 from core.execution.costs import CostModel
 from core.features import FeatureSet
 from core.gate import Evidence, GateRules, Model, Override, first_out_of_range, refuse
@@ -30,7 +30,16 @@ from core.store import artefacts
 from core.store.reader import Reader
 from core.training.card import model_from_files
 
-__all__ = ["Court", "Files", "gate_rules", "gating_text", "load_model", "newest_champion", "note_gating"]
+__all__ = [
+    "Court",
+    "Files",
+    "gate_rules",
+    "gating_text",
+    "load_model",
+    "newest_champion",
+    "note_gating",
+    "require_recorded",
+]
 
 _Value = TypeVar("_Value")
 
@@ -106,11 +115,26 @@ def load_model(desk: Files, version: str) -> Model:
     return known[version]
 
 
+def require_recorded(desk: Files, version: str) -> None:
+    """Refuse a version somebody has named that is not on record.
+
+    Raises
+    ------
+    UsageError
+    """
+    recorded = desk.reader.models()["version"].tolist()
+    if version not in recorded:
+        raise UsageError(_unrecorded(version, recorded))
+
+
+def _unrecorded(version: str, recorded: Sequence[str]) -> str:
+    return f"model '{version}' is not on record; {nearest(version, recorded)}".rstrip("; ")
+
+
 def _read_model(desk: Files, version: str) -> Model:
     recorded = desk.reader.models().set_index("version")
     if version not in recorded.index:
-        hint = nearest(version, recorded.index.tolist())
-        raise ModelError(f"model '{version}' is not on record; {hint}".rstrip("; "))
+        raise ModelError(_unrecorded(version, recorded.index.tolist()))
     files = artefacts.load(desk.config.models.meta.model_path, version, str(recorded.loc[version, "sha256"]))
     return model_from_files(version, files)[0]
 

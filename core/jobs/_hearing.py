@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from core.errors import ModelError
+from core.errors import TraderError
 from core.features import Plans
 from core.jobs._candidates import put_features
 from core.jobs._describe import outcomes_with
 from core.jobs._desk import Desk
 from core.jobs._fill import Filled
-from core.jobs._gating import Court, load_model, newest_champion
+from core.jobs._gating import Court, load_model, newest_champion, require_recorded
 from core.jobs._learning import ledger_of
 from core.pipeline import decided, nobody
 from core.schema import FloatArray, IntArray
@@ -57,15 +57,21 @@ class Hearing:
 
     Raises
     ------
+    UsageError
+        There is no such model.
+    TraderError
+        None is in force.
     ModelError
-        The model asked for does not exist or cannot be read, or none is in force.
+        It cannot be read.
     """
 
     def __init__(self, desk: Desk, model: str) -> None:
         self._desk = desk
         always = newest_champion(desk) if model == "current" else model
         if model and not always:
-            raise ModelError("no model is in force that could judge; train one with `python train_meta.py`")
+            raise TraderError("no model is in force that could judge; train one with `python train_meta.py`")
+        if model not in ("", "current"):
+            require_recorded(desk, model)
         self._learned_to = load_model(desk, always).train_max_t1 if always else 0
         self._court = Court(desk, always)
         self._may_ask_ledger = not always and desk.features is not None

@@ -12,7 +12,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from core.errors import ModelError
+from core.errors import ConfigError, TraderError
 from core.estimators import build_estimator
 from core.features import FeatureSet
 from core.gate import Model
@@ -51,11 +51,11 @@ def features_of(desk: Desk) -> FeatureSet:
 
     Raises
     ------
-    ModelError
+    ConfigError
         Models are switched off.
     """
     if desk.features is None:
-        raise ModelError("models.meta.enabled is false: candidates have no features, and nothing can be learned")
+        raise ConfigError("models.meta.enabled is false: candidates have no features, and nothing can be learned")
     return desk.features
 
 
@@ -96,15 +96,17 @@ def dataset_of(desk: Desk, until_ms: int) -> Dataset:
 
     Raises
     ------
+    TraderError
+        There are none with features yet.
     ModelError
-        There are none with features, or their features cannot be learned from.
+        Their features cannot be learned from.
     """
     features = features_of(desk)
     signals, trades, _, vectors = desk.reader.training_frames(
         desk.exchange, plans_of(desk), exits_of(desk), features.id, until_ms
     )
     if signals.empty:
-        raise ModelError(
+        raise TraderError(
             "training rows: no finished candidate has features of this version under the plans, exits and costs "
             "in force; fill them in with `python retro_scan.py`"
         )
@@ -147,7 +149,7 @@ def require_alike(desk: Desk, model: Model) -> None:
 
     Raises
     ------
-    ModelError
+    TraderError
         It learned with another estimator, or of other features, plans or exits.
     """
     estimator, card = estimator_of(desk), card_of(desk.reader.model_card(model.version) or "{}")
@@ -160,7 +162,7 @@ def require_alike(desk: Desk, model: Model) -> None:
     }
     other = next((what for what, is_other in differs.items() if is_other), "")
     if other:
-        raise ModelError(
+        raise TraderError(
             f"model {model.version}: made with other {other} than those in force, which out-of-sample predictions "
             "are about; train one with `python train_meta.py`"
         )
@@ -171,12 +173,14 @@ def champion_of(desk: Desk, purpose: str) -> Model:
 
     Raises
     ------
+    TraderError
+        There is none, or it was made under other parameters.
     ModelError
-        There is none, it cannot be read, or it was made under other parameters.
+        It cannot be read.
     """
     version = newest_champion(desk)
     if not version:
-        raise ModelError(f"no model is in force: there is nothing to {purpose}; train one with `python train_meta.py`")
+        raise TraderError(f"no model is in force: there is nothing to {purpose}; train one with `python train_meta.py`")
     model = load_model(desk, version)
     require_alike(desk, model)
     return model

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.clock import monotonic_s
-from core.errors import ModelError
+from core.errors import TraderError
 from core.gate import Calibrator, Model
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import load_model
@@ -43,8 +43,10 @@ async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False
 
     Raises
     ------
+    TraderError
+        No model is in force, it was made under other parameters, or there is too little to calibrate on yet.
     ModelError
-        No model is in force, it was made under other parameters, or there is too little to calibrate on.
+        The one in force cannot be read.
     """
     began_s = monotonic_s()
     model = champion_of(desk, "calibrate")
@@ -52,7 +54,7 @@ async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False
     dataset = dataset_of(desk, now_ms)
     rows = tuning_rows(desk, dataset, ledger_of(desk))
     if rows.empty:
-        raise ModelError("no out-of-sample prediction has an outcome yet; train again with `python train_meta.py`")
+        raise TraderError("no out-of-sample prediction has an outcome yet; train again with `python train_meta.py`")
     p_geo, p_raw, won = (rows[name].to_numpy(np.float64) for name in ("p_geo", "p_raw", "won"))
     weights = rows["uniqueness"].to_numpy(np.float64)
     decided = rows["decided_ms"].to_numpy(np.int64)

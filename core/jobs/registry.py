@@ -12,10 +12,10 @@ from typing import Any
 from core.clock import format_ms
 from core.config import Gating
 from core.config.rewrite import propose, replace, undone_on_failure
-from core.errors import ConfigError, ModelError, nearest
+from core.errors import ConfigError, UsageError
 from core.gate import Evidence
 from core.jobs._desk import Desk, Report
-from core.jobs._gating import gating_text, load_model
+from core.jobs._gating import gating_text, load_model, require_recorded
 from core.jobs._when import not_before
 from core.training.card import card_of
 
@@ -46,8 +46,15 @@ def _in_short(desk: Desk, version: str) -> str:
 
 
 def shown(desk: Desk, version: str) -> Report:
-    """Show a model's card, without the vectors of its golden rows."""
-    card = card_of(_recorded(desk, version))
+    """Show a model's card, without the vectors of its golden rows.
+
+    Raises
+    ------
+    UsageError
+        There is no such model.
+    """
+    require_recorded(desk, version)
+    card = card_of(desk.reader.model_card(version) or "{}")
     told: dict[str, Any] = {name: value for name, value in card.items() if name != "golden"}
     return Report("model", text=json.dumps(told, indent=2, sort_keys=True))
 
@@ -57,10 +64,12 @@ def promoted(desk: Desk, version: str, now_ms: int) -> Report:
 
     Raises
     ------
+    UsageError
+        There is no such model.
     ModelError
-        There is no such model, or its files do not verify.
+        Its files do not verify.
     """
-    _recorded(desk, version)
+    require_recorded(desk, version)
     load_model(desk, version)
     changed = desk.writer.crown(version, _from(desk, now_ms), "put in force by hand")
     return Report("model", text=f"{version} {'is' if changed else 'was already'} in force")
@@ -71,13 +80,15 @@ def rolled_back(desk: Desk, now_ms: int) -> Report:
 
     Raises
     ------
+    UsageError
+        There is none.
     ModelError
-        There is none, or its files do not verify.
+        Its files do not verify.
     """
     models = desk.reader.models()
     before = models.loc[models["state"] == "previous", "version"].tolist()
     if not before:
-        raise ModelError("no model was in force before the one that is; `trader model list` shows what there is")
+        raise UsageError("no model was in force before the one that is; `trader model list` shows what there is")
     load_model(desk, before[0])
     desk.writer.crown(before[0], _from(desk, now_ms), "taken back by hand")
     return Report("model", text=f"{before[0]} is in force again")
@@ -86,14 +97,6 @@ def rolled_back(desk: Desk, now_ms: int) -> Report:
 def _from(desk: Desk, now_ms: int) -> int:
     """Return from when on a reign that is begun now holds: what closed until now may have been decided."""
     return not_before(now_ms + 1, desk.reader.reigns()["since_ms"])
-
-
-def _recorded(desk: Desk, version: str) -> str:
-    card = desk.reader.model_card(version)
-    if card is None:
-        hint = nearest(version, desk.reader.models()["version"].tolist())
-        raise ModelError(f"model '{version}' is not on record; {hint}".rstrip("; "))
-    return card
 
 
 def thresholds_listed(desk: Desk, last: int) -> Report:
@@ -121,7 +124,7 @@ def thresholds_rolled_back(desk: Desk, now_ms: int) -> Report:
 
     Raises
     ------
-    ModelError
+    UsageError
         There is nothing to take back.
     ConfigError
         The configuration file cannot take them.
@@ -129,7 +132,7 @@ def thresholds_rolled_back(desk: Desk, now_ms: int) -> Report:
     rows = desk.reader.thresholds()
     tuned = rows.index[rows["origin"] == "tune"]
     if not len(tuned):
-        raise ModelError("no tuning is on record that could be taken back")
+        raise UsageError("no tuning is on record that could be taken back")
     if desk.source is None:
         raise ConfigError("this configuration comes from no file that thresholds could be written to")
     last = rows.loc[tuned[-1]]

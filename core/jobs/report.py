@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.clock import format_ms, timeframe_ms
 from core.config import Config
-from core.errors import InputFileError, StoreError, UsageError, nearest
+from core.errors import InputFileError, TraderError, UsageError, nearest
 from core.gate import Evidence
 from core.jobs._page import put_text, refuse_folder
 from core.jobs._subject import narrowed
@@ -69,8 +69,8 @@ def write_report(reader: Reader, config: Config, request: ReportRequest, path: P
     ------
     InputFileError
         The file is there already.
-    StoreError
-        There is nothing to report on.
+    TraderError
+        There is nothing to report on yet, or not in this choice.
     UsageError
         A symbol, timeframe or exit policy that is not on record.
     DiskError
@@ -88,7 +88,7 @@ def report_page(reader: Reader, config: Config, request: ReportRequest) -> tuple
     """Return the tear sheet, HTML, and how many closed trades it counts."""
     newest = reader.signals(limit=1, columns=["exchange", "verdict"])
     if newest.empty:
-        raise StoreError(f"report: no signals on record; {_NOTHING}")
+        raise TraderError(f"report: no signals on record; {_NOTHING}")
     exchange = str(newest["exchange"].iloc[0])
     heads = reader.signals(exchange=exchange, columns=["id", *SIGNAL_COLUMNS])
     plan_hash = str(plan_table(heads).index[0])
@@ -97,7 +97,7 @@ def report_page(reader: Reader, config: Config, request: ReportRequest) -> tuple
     chosen = narrowed(of_plan, request.symbols, request.timeframes, request.start_ms, request.end_ms)
     rows = result_rows(reader.trades(exchange=exchange, exit_policy=exit_policy), chosen)
     if rows.empty:
-        raise StoreError(f"report: no trade in this choice; {_NOTHING}")
+        raise TraderError(_why_nothing(of_plan, chosen, exit_policy))
     synthetic = reader.meta(f"synthetic:{exchange}") == "1"
     standing, evidence = _evidence(reader, config.app.timezone)
     facts = SheetFacts(
@@ -116,10 +116,19 @@ def report_page(reader: Reader, config: Config, request: ReportRequest) -> tuple
     return tear_sheet(facts), len(closed_rows(rows))
 
 
+def _why_nothing(of_plan: pd.DataFrame, chosen: pd.DataFrame, exit_policy: str) -> str:
+    """Say why a choice has no trade: nothing was decided in it, or what was decided in it was never played."""
+    if chosen.empty:
+        first, last = (format_ms(int(end)) for end in (of_plan["decided_ms"].min(), of_plan["decided_ms"].max()))
+        return f"report: no finished trade in this choice; those on record were decided from {first} to {last}"
+    none = f"none of its {len(chosen):,} candidates that was judged out of sample was played under {exit_policy}"
+    return f"report: no finished trade in this choice: {none}; {_NOTHING}"
+
+
 def _policy(reader: Reader, exchange: str, asked: str | None) -> str:
     trades = reader.trades(exchange=exchange, columns=["signal_id", "exit_policy"])
     if trades.empty:
-        raise StoreError(f"report: no trades of {exchange} on record; {_NOTHING}")
+        raise TraderError(f"report: no trades of {exchange} on record; {_NOTHING}")
     policies = sorted(set(trades["exit_policy"]))
     exit_policy = asked or newest_policy(trades, reader.exit_policies())
     if exit_policy not in policies:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from core.clock import format_ms, monotonic_s
 from core.config.rewrite import Rewrite, propose, replace, undone_on_failure
-from core.errors import ConfigError, ModelError
+from core.errors import ConfigError, TraderError
 from core.gate import Override
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import gating_text
@@ -40,8 +40,10 @@ async def run(desk: Desk, now_ms: int, live: bool = False, mode: str = "", dry_r
 
     Raises
     ------
+    TraderError
+        No model is in force, it was made under other parameters, or there is nothing to tune on yet.
     ModelError
-        No model is in force, it was made under other parameters, or there is nothing to tune on.
+        The one in force cannot be read.
     ConfigError
         The configuration file cannot take the thresholds, or was changed meanwhile.
     """
@@ -52,7 +54,7 @@ async def run(desk: Desk, now_ms: int, live: bool = False, mode: str = "", dry_r
     rules = _rules(desk, mode, model.skill)
     rows = tuning_rows(desk, dataset_of(desk, now_ms), ledger_of(desk))
     if rows.empty:
-        raise ModelError("no out-of-sample prediction has an outcome yet; train again with `python train_meta.py`")
+        raise TraderError("no out-of-sample prediction has an outcome yet; train again with `python train_meta.py`")
     tuning = tune(rows, now_ms, rules)
     change = propose(desk.source, _plain(tuning.per_pair_tf))
     if not dry_run:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import ModelError, nearest
+from core.errors import ModelError, TraderError, nearest
 from core.gate import Calibrator
 from core.gate.calibrator import CEILING, FLOOR, logit
 from core.schema import FloatArray, IntArray
@@ -121,8 +121,10 @@ def fit_calibrator(
     Raises
     ------
     ModelError
-        A row was decided when the model already knew a later outcome, a score is not a number, there are too few
-        effective rows or all have one outcome, or the method is not known.
+        A row was decided when the model already knew a later outcome, a score is not a number, or the method is not
+        known.
+    TraderError
+        There are too few effective rows yet, or all have one outcome.
 
     Notes
     -----
@@ -189,12 +191,12 @@ def _check(rows: _Rows) -> None:
             raise ModelError(f"calibration: {name} is not a finite number in each row")
     effective = float(rows.weights.sum())
     if effective < MIN_N_EFF:
-        raise ModelError(
+        raise TraderError(
             f"calibration: {len(rows)} closed trades, {effective:.0f} effective; "
             f"expected at least {MIN_N_EFF:g} effective"
         )
     if rows.won.min() == rows.won.max():
-        raise ModelError(f"calibration: all {len(rows)} closed trades ended alike; expected winners and losers")
+        raise TraderError(f"calibration: all {len(rows)} closed trades ended alike; expected winners and losers")
 
 
 def _enough_for_isotonic(rows: _Rows) -> bool:

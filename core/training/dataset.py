@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from core.errors import ModelError
+from core.errors import ModelError, TraderError
 from core.execution.costs import CostModel
 from core.pipeline import plan_columns
 from core.ports import Sample
@@ -145,18 +145,18 @@ def require_enough(dataset: Dataset, min_n_eff: float) -> None:
 
     Raises
     ------
-    ModelError
-        Too few effective rows, or all with the same outcome.
+    TraderError
+        Too few effective rows yet, or all with the same outcome.
     """
     if dataset.n_eff < min_n_eff:
-        raise ModelError(
+        raise TraderError(
             f"training rows: {len(dataset)} closed trades, {dataset.n_eff:.0f} effective; expected at least "
             f"{min_n_eff:g} effective (models.meta.min_signals_for_training)"
         )
     won = dataset.floats("won")
     if len(won) == 0 or won.min() == won.max():
         which = "none" if len(won) == 0 else ("won" if won[0] else "lost")
-        raise ModelError(f"training rows: all {len(won)} closed trades {which}; expected winners and losers")
+        raise TraderError(f"training rows: all {len(won)} closed trades {which}; expected winners and losers")
 
 
 def plan_rows(signals: pd.DataFrame, costs: CostModel) -> pd.DataFrame:

@@ -120,8 +120,10 @@ def fit_model(dataset: Dataset, estimator: Estimator, rules: FitRules) -> Fitted
 
     Raises
     ------
+    TraderError
+        Too few effective rows yet, or all with one outcome.
     ModelError
-        Too few effective rows, all with one outcome, or scores that cannot be calibrated.
+        Scores that cannot be calibrated.
     """
     require_enough(dataset, rules.least_n_eff)
     scores, fold = out_of_fold(dataset, estimator, rules)

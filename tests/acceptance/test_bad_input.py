@@ -198,7 +198,7 @@ def test_a_missing_database_is_named_and_not_made(tmp_path: Path, failing: Faili
 def test_a_database_without_candles_is_nothing_to_scan(tmp_path: Path, failing: Failing) -> None:
     config = write_config(tmp_path, {})
     assert trader(config, "init-db") == 0
-    line = failing(4, config, "retro-scan")
+    line = failing(1, config, "retro-scan")
     assert line.endswith(
         f"holds no 1m candle of bitget to scan; fetch or import some with `python download_data.py --config {config}`"
     )

@@ -41,7 +41,7 @@ def test_without_a_database_the_way_out_is_named(config: Path, capsys: pytest.Ca
     assert trader(config, "parity") == 4
     assert trader(config, "init-db") == 0
     capsys.readouterr()
-    assert trader(config, "check", "warmup") == 4
+    assert trader(config, "check", "warmup") == 1
     assert "--synthetic" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.errors import ModelError, StoreError
+from core.errors import StoreError, TraderError
 from core.estimators.logistic import Logistic
 from core.gate import Calibrator
 from core.jobs import calibrate, train
@@ -43,7 +43,7 @@ def registry(desk: Desk) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_no_model_is_nothing_to_calibrate(untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trader(untrained, "calibrate-meta") == 5
+    assert trader(untrained, "calibrate-meta") == 1
     assert capsys.readouterr().err.startswith("error: no model is in force")
 
 
@@ -121,7 +121,7 @@ def test_the_method_asked_for_is_the_one_used(tmp_path: Path, method: str) -> No
 def test_a_model_that_the_ledger_does_not_speak_for_is_left_alone(trained: Path) -> None:
     text = trained.read_text(encoding="utf-8")
     trained.write_text(text.replace("estimator: logistic", "estimator: xgboost"), encoding="utf-8")
-    with on_desk(trained) as desk, pytest.raises(ModelError, match="made with other estimator than those in force"):
+    with on_desk(trained) as desk, pytest.raises(TraderError, match="made with other estimator than those in force"):
         fit(desk)
 
 
@@ -129,7 +129,7 @@ def test_nothing_said_out_of_sample_is_nothing_to_calibrate_on(untrained: Path) 
     with on_desk(untrained) as desk:
         model = _anything(desk)
         desk.writer.crown(model, END_MS, "a test")
-        with pytest.raises(ModelError, match="no out-of-sample prediction has an outcome yet"):
+        with pytest.raises(TraderError, match="no out-of-sample prediction has an outcome yet"):
             fit(desk)
 
 

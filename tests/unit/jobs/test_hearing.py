@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.clock import DAY_MS, HOUR_MS
-from core.errors import ModelError
+from core.errors import TraderError
 from core.estimators.logistic import Logistic
 from core.jobs import retro, scan
 from core.jobs._desk import Desk
@@ -149,11 +149,16 @@ def test_a_model_named_judges_all_of_them(tmp_path: Path, world: World) -> None:
         assert set(decided_rows(desk)["model_version"]) == {world.version}
 
 
-@pytest.mark.parametrize("model", ["current", "m2024"])
-def test_who_cannot_be_asked_is_one_error_and_nothing_is_written(tmp_path: Path, world: World, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "code", "words"), [("current", 1, "no model is in force"), ("m2024", 64, "is not on record")]
+)
+def test_who_cannot_be_asked_is_one_error_and_nothing_is_written(
+    tmp_path: Path, world: World, model: str, code: int, words: str
+) -> None:
     with open_world(undecided(tmp_path, world, in_force=False)) as desk:
-        with pytest.raises(ModelError, match="no model is in force" if model == "current" else "is not on record"):
+        with pytest.raises(TraderError, match=words) as refusal:
             fill_in(desk, model=model)
+        assert refusal.value.exit_code == code
         assert desk.reader.signals().empty
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ModelError
+from core.errors import ModelError, UsageError
 from core.gate import Calibrator
 from core.jobs import registry
 from core.jobs._desk import Desk
@@ -85,7 +85,7 @@ def test_the_commands_say_what_they_did_and_nothing_else(trained: Path, capsys: 
 
 
 def test_without_one_before_nothing_can_be_taken_back(trained: Path) -> None:
-    with on_desk(trained) as desk, pytest.raises(ModelError, match="no model was in force before the one that is"):
+    with on_desk(trained) as desk, pytest.raises(UsageError, match="no model was in force before the one that is"):
         registry.rolled_back(desk, END_MS)
 
 
@@ -119,20 +119,20 @@ def test_a_model_whose_files_do_not_verify_is_not_put_in_force(trained: Path, ac
         (("model", "list"), 0, ""),
         (("model", "show"), 64, "name the version"),
         (("model", "promote"), 64, "name the version"),
-        (("model", "show", "m2023"), 5, "model 'm2023' is not on record"),
-        (("model", "promote", "nothing-like-it"), 5, "is not on record"),
-        (("model", "rollback"), 5, "no model was in force before"),
+        (("model", "show", "m2023"), 64, "model 'm2023' is not on record"),
+        (("model", "promote", "nothing-like-it"), 64, "is not on record"),
+        (("model", "rollback"), 64, "no model was in force before"),
         (("model", "rollback", "m2023"), 64, "takes no version; `trader model promote VERSION` puts one in force"),
         (("model", "list", "m2023"), 64, "takes no version; `trader model show VERSION` shows one"),
         (("model", "demote"), 64, "'demote' is not known"),
         (("thresholds", "list"), 0, ""),
-        (("thresholds", "rollback"), 5, "no tuning is on record"),
+        (("thresholds", "rollback"), 64, "no tuning is on record"),
         (("thresholds", "list", "--last", "0"), 64, "expected a whole number of at least 1"),
         (("tune-thresholds", "--mode", "pwinn"), 64, "'pwinn' is not known; valid: ev, p"),
         (("tune-thresholds", "--mode", "p", "--dry-run"), 0, ""),
         (("tune-thresholds", "--mode", "pwin", "--dry-run"), 0, ""),
         (("calibrate-meta", "--dry-run"), 0, ""),
-        (("retro-scan", "--model", "m1999"), 5, "model 'm1999' is not on record"),
+        (("retro-scan", "--model", "m1999"), 64, "model 'm1999' is not on record"),
     ],
 )
 def test_commands_end_with_their_code_and_one_line(
@@ -150,7 +150,7 @@ def test_commands_end_with_their_code_and_one_line(
 def test_a_version_misspelt_is_answered_with_the_nearest(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with on_desk(trained) as desk:
         version = newest_champion(desk)
-    assert trader(trained, "model", "show", version[:-1] + "x") == 5
+    assert trader(trained, "model", "show", version[:-1] + "x") == 64
     assert f"did you mean '{version}'?" in capsys.readouterr().err
 
 
@@ -175,5 +175,5 @@ def test_thresholds_are_listed_the_newest_first_with_what_they_rest_on(
 
 
 def test_a_retro_scan_by_the_model_of_today_needs_one(untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trader(untrained, "retro-scan", "--model", "current") == 5
+    assert trader(untrained, "retro-scan", "--model", "current") == 1
     assert "no model is in force that could judge" in capsys.readouterr().err

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from core.clock import HOUR_MS, MINUTE_MS
-from core.errors import ModelError
+from core.errors import ConfigError, ModelError, TraderError
 from core.estimators.logistic import Logistic
 from core.gate import Calibrator, Model
 from core.jobs import train
@@ -154,7 +154,7 @@ def test_too_little_is_one_line_and_everything_stays(
     text = (tmp_path / "other" / "config.yaml").read_text(encoding="utf-8")
     config.write_text(text.replace(str(tmp_path / "other"), str(config.parent)), encoding="utf-8")
     capsys.readouterr()
-    assert trader(config, "train-meta") == 5
+    assert trader(config, "train-meta") == 1
     told = [line for line in capsys.readouterr().err.splitlines() if "training:" not in line]
     assert len(told) == 1 and words in told[0]
     with on_desk(config) as desk:
@@ -164,9 +164,9 @@ def test_too_little_is_one_line_and_everything_stays(
 def test_outcomes_of_one_kind_teach_nothing(tmp_path: Path) -> None:
     config = learnable(tmp_path, n=0)
     one_sided(config)
-    with on_desk(config) as desk, pytest.raises(ModelError, match="expected winners and losers") as caught:
+    with on_desk(config) as desk, pytest.raises(TraderError, match="expected winners and losers") as caught:
         learn(desk)
-    assert caught.value.exit_code == 5
+    assert caught.value.exit_code == 1
 
 
 def test_an_infinite_feature_is_named_and_everything_stays(trained: Path) -> None:
@@ -182,7 +182,7 @@ def test_with_models_switched_off_there_is_nothing_to_learn_from(trained: Path) 
     text = trained.read_text(encoding="utf-8")
     at = text.index("  meta:\n")
     trained.write_text(text[:at] + text[at:].replace("enabled: true", "enabled: false", 1), encoding="utf-8")
-    with on_desk(trained) as desk, pytest.raises(ModelError, match=r"models\.meta\.enabled is false"):
+    with on_desk(trained) as desk, pytest.raises(ConfigError, match=r"models\.meta\.enabled is false"):
         learn(desk)
 
 

@@ -20,7 +20,7 @@ from core.cli.engine import refreshed
 from core.clock import DAY_MS
 from core.config import load_config
 from core.config.rewrite import propose, replace
-from core.errors import ConfigError, DiskError, ModelError
+from core.errors import ConfigError, DiskError, TraderError
 from core.gate import Evidence
 from core.jobs import registry, tune
 from core.jobs._desk import Desk, Report
@@ -194,7 +194,7 @@ def test_where_taking_back_cannot_be_recorded_the_file_stays(trained: Path) -> N
 
 
 def test_nothing_to_take_back_is_said(trained: Path) -> None:
-    assert trader(trained, "thresholds", "rollback") == 5
+    assert trader(trained, "thresholds", "rollback") == 64
 
 
 def test_an_edit_by_hand_is_a_row_of_the_user_and_keeps_the_evidence(trained: Path) -> None:
@@ -265,7 +265,7 @@ def test_thresholds_that_cannot_be_noted_do_not_end_the_engine(trained: Path, ca
 
 
 def test_no_model_is_nothing_to_tune(untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trader(untrained, "tune-thresholds") == 5
+    assert trader(untrained, "tune-thresholds") == 1
     assert capsys.readouterr().err.startswith("error: no model is in force")
 
 
@@ -274,5 +274,5 @@ def test_a_model_of_other_exits_or_costs_is_not_tuned_for(trained: Path) -> None
         (version,) = desk.reader.models()["version"]
         other = dataclasses.replace(load_model(desk, version), exit_policy="tp1_be_trail@0badcafe")
         desk.memory["models"] = {version: other}
-        with pytest.raises(ModelError, match="made with other exits or costs than those in force"):
+        with pytest.raises(TraderError, match="made with other exits or costs than those in force"):
             run(desk)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core.clock import parse_time
 from core.config import load_config
-from core.errors import DiskError, InputFileError, StoreError, UsageError
+from core.errors import DiskError, InputFileError, TraderError, UsageError
 from core.jobs.report import ReportRequest, report_page, write_report
 from core.results.equity import account_curve
 from core.results.metrics import DISCLAIMER, NOT_ENOUGH, SYNTHETIC, metrics
@@ -131,16 +132,23 @@ def test_what_is_not_on_record_is_refused_with_the_nearest(database: Path) -> No
         report_page(reader, CONFIG, ReportRequest(symbols=["ETH/USDT"]))
     with pytest.raises(UsageError, match="exit policy 'x' is not on record"):
         report_page(reader, CONFIG, ReportRequest(exit_policy="x"))
-    with pytest.raises(StoreError, match="no trade in this choice"):
-        report_page(reader, CONFIG, ReportRequest(end_ms=1))
 
 
 def test_without_signals_or_trades_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
     Writer(tmp_path / "empty.db").close()
     unplayed = write_database(tmp_path / "unplayed.db", Story(days=2, trades=False))
     for path in (tmp_path / "empty.db", unplayed):
-        with pytest.raises(StoreError, match="retro_scan"):
+        with pytest.raises(TraderError, match="retro_scan") as refusal:
             report_page(Reader(path), CONFIG, ReportRequest())
+        assert refusal.value.exit_code == 1
+
+
+def test_a_choice_without_a_trade_says_so_and_advises_no_scan(database: Path) -> None:
+    words = "no finished trade in this choice; those on record were decided from 20"
+    for choice in (ReportRequest(end_ms=1), ReportRequest(start_ms=parse_time("2029-01-01"))):
+        with pytest.raises(TraderError, match=words) as refusal:
+            report_page(Reader(database), CONFIG, choice)
+        assert refusal.value.exit_code == 1 and "retro_scan" not in str(refusal.value)
 
 
 def test_a_file_that_is_there_stays_unless_asked_otherwise(database: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import ModelError
+from core.errors import ModelError, TraderError
 from core.schema import FloatArray, IntArray
 from core.training.calibrate import fit_calibrator, log_losses
 
@@ -132,13 +132,13 @@ def test_scores_that_are_no_numbers_one_outcome_and_too_few_rows_are_refused() -
         spoiled[3] = np.nan
         with pytest.raises(ModelError, match=f"{name} is not a finite number"):
             fitted({**parts, name: spoiled})
-    with pytest.raises(ModelError, match="all 300 closed trades ended alike"):
+    with pytest.raises(TraderError, match="all 300 closed trades ended alike"):
         fitted({**parts, "won": np.ones(300)})
-    with pytest.raises(ModelError, match="300 closed trades, 30 effective; expected at least 60"):
+    with pytest.raises(TraderError, match="300 closed trades, 30 effective; expected at least 60"):
         fitted({**parts, "weights": np.full(300, 0.1)})
     with pytest.raises(ModelError, match="did you mean 'platt'"):
         fitted(parts, method="plat")
-    with pytest.raises(ModelError, match="expected at least 60"):
+    with pytest.raises(TraderError, match="expected at least 60"):
         fitted({name: part[:0] for name, part in parts.items()})
 
 

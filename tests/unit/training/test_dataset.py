@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.errors import ModelError
+from core.errors import ModelError, TraderError
 from core.execution.costs import CostModel
 from core.schema import SIGNALS, TRADES, conform
 from core.schema.learning import TRAINING_ROWS
@@ -167,11 +167,11 @@ def test_too_few_rows_and_outcomes_all_alike_are_refused() -> None:
     world = label_world(300, seed=3, columns=6)
     data = Dataset.of(world.rows, world.vectors, world.columns)
     require_enough(data, 200.0)
-    with pytest.raises(ModelError, match=r"300 closed trades, \d+ effective; expected at least 5000"):
+    with pytest.raises(TraderError, match=r"300 closed trades, \d+ effective; expected at least 5000"):
         require_enough(data, 5000.0)
-    with pytest.raises(ModelError, match=r"all 300 closed trades won"):
+    with pytest.raises(TraderError, match=r"all 300 closed trades won"):
         require_enough(Dataset.of(world.rows.assign(won=1.0), world.vectors, world.columns), 200.0)
-    with pytest.raises(ModelError, match=r"0 closed trades"):
+    with pytest.raises(TraderError, match=r"0 closed trades"):
         require_enough(data.take(np.empty(0, dtype=np.int64)), 200.0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import ModelError
+from core.errors import ModelError, TraderError
 from core.estimators.logistic import Logistic
 from core.estimators.xgboost import XGBoost
 from core.gate import Judged
@@ -161,12 +161,12 @@ def test_two_fits_are_equal_byte_for_byte() -> None:
 
 def test_too_few_rows_and_one_outcome_are_refused_and_no_rule_goes_below_what_calibration_needs() -> None:
     world = label_world(100, seed=4, columns=6)
-    with pytest.raises(ModelError, match="expected at least 200 effective"):
+    with pytest.raises(TraderError, match="expected at least 200 effective"):
         fit_model(dataset(world), Logistic(), RULES)
-    with pytest.raises(ModelError, match="expected at least 60 effective"):
+    with pytest.raises(TraderError, match="expected at least 60 effective"):
         fit_model(dataset(label_world(40, seed=4, columns=6)), Logistic(), FitRules(min_n_eff=10.0))
     alike = Dataset.of(world.rows.assign(won=0.0), world.vectors, world.columns)
-    with pytest.raises(ModelError, match="all 100 closed trades lost"):
+    with pytest.raises(TraderError, match="all 100 closed trades lost"):
         fit_model(alike, Logistic(), FitRules(min_n_eff=60.0))
 
 
