@@ -1,7 +1,8 @@
 """Where settings are written, and which place wins: environment over `.env` over overlays over the YAML file.
 
 The law: a variable `TRADER__RISK__MAX_LEVERAGE` is the key `risk.max_leverage`, its value written as in YAML;
-TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID are taken as they stand. An empty variable is as good as none.
+TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID are taken as they stand. An empty variable is as good as none. One that was
+meant as a key is never passed over in silence.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from core.config._reference import names_at
 from core.config._tree import Node, Origin, merge
 from core.config._yaml import MAX_DEPTH, read_text, read_yaml
 from core.errors import ConfigError
@@ -101,11 +103,23 @@ def _keys(name: str, origin: Origin) -> tuple[str, ...]:
     if name in SECRET_VARIABLES:
         return SECRET_VARIABLES[name]
     if not name.upper().startswith(PREFIX):
+        _refuse_nearly(name, origin)
         return ()
     keys = tuple(part.lower() for part in name[len(PREFIX) :].split("__"))
     if not all(keys) or len(keys) > MAX_DEPTH:
         raise ConfigError(f"{_short(origin)}: expected {PREFIX}SECTION__KEY, such as {PREFIX}RISK__MAX_LEVERAGE")
     return keys
+
+
+def _refuse_nearly(name: str, origin: Origin) -> None:
+    """Refuse a variable that names a section of the configuration after one underscore in place of two.
+
+    The project's own variables, such as TRADER_PROFILE, hold no two underscores.
+    """
+    first, _, rest = name.upper().partition("_")
+    section, more, _ = rest.partition("__")
+    if first == PREFIX.rstrip("_") and more and section.lower() in names_at(()):
+        raise ConfigError(f"{_short(origin)}: not a setting; did you mean {PREFIX}{rest[:60]}?")
 
 
 def _short(origin: Origin) -> str:

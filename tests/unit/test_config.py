@@ -249,7 +249,13 @@ class TestSources:
         assert (risk.mode, risk.max_leverage) == ("aggressive", 3.0)
 
     def test_an_empty_variable_and_a_foreign_one_say_nothing(self, tmp_path: Path) -> None:
-        environ = {"TRADER__RISK__MODE": "", "TELEGRAM_BOT_TOKEN": " ", "TRADER_DB": "x", "PATH": "/bin"}
+        environ = {
+            "TRADER__RISK__MODE": "",
+            "TELEGRAM_BOT_TOKEN": " ",
+            "TRADER_DB": "x",
+            "TRADER_JOBS__X": "1",
+            "PATH": "/bin",
+        }
         assert config_diff(loaded(tmp_path), loaded(tmp_path, environ=environ)) == []
 
     def test_telegrams_variables_are_taken_as_they_stand(self, tmp_path: Path) -> None:
