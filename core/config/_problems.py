@@ -39,8 +39,14 @@ class _Problem(NamedTuple):
 
 
 def is_hidden(key: str) -> bool:
-    """Say whether the value of a dotted key is never shown in a message."""
-    return key in _HIDDEN
+    """Say whether the value of a dotted key is never shown in a message: a hidden one's, or one in its section's place.
+
+    Examples
+    --------
+    >>> is_hidden("notify.telegram.bot_token"), is_hidden("notify.telegram"), is_hidden("notify.console")
+    (True, True, False)
+    """
+    return any(hidden == key or hidden.startswith(f"{key}.") for hidden in _HIDDEN)
 
 
 def scrub(text: str) -> str:

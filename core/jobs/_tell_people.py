@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 from core.clock import HOUR_MS, format_ms
 from core.errors import UsageError
+from core.gate import PASSED
 from core.jobs._asking import Ask, Reply, number_in, symbol_in
+from core.jobs._period import live_rows
 from core.results.bot import titled
 from core.results.explain import escaped
 from core.store.writer import Writer
@@ -30,7 +34,7 @@ def taken(ask: Ask) -> Reply:
     """Note that a person took a signal, and at what price if they say so."""
     price = math.nan
     if len(ask.words) > 1:
-        price = _positive(ask.words[1], "a price such as 64250")
+        price = _positive(ask.words[1], "a price, a plain number such as 64250")
     return _noted(ask, "taken", price)
 
 
@@ -41,7 +45,9 @@ def skipped(ask: Ask) -> Reply:
 
 def _noted(ask: Ask, action: str, price: float) -> Reply:
     number = number_in(ask.words[0])
-    found = ask.desk.reader.signals(ids=[number], columns=["id", "symbol", "timeframe", "direction"])
+    found = ask.desk.reader.signals(
+        ids=[number], columns=["id", "symbol", "timeframe", "direction", "origin", "verdict"]
+    )
     if found.empty:
         raise UsageError(f"signal #{number} is not on record; /signals lists the newest")
     row = found.iloc[0]
@@ -51,7 +57,7 @@ def _noted(ask: Ask, action: str, price: float) -> Reply:
     lines = [f"{_SAID[action]} it" + (f" at {price:.10g}." if math.isfinite(price) else ".")]
     if is_same:
         lines = ["That is what the journal says already."]
-    lines.append(f"{_UNDO[action]} {number} says otherwise; /trades shows it.")
+    lines.append(f"{_UNDO[action]} {number} says otherwise{_where(ask, number, row)}.")
 
     def change(writer: Writer) -> None:
         writer.put_journal(number, ask.user_id, action, ask.now_ms, price)
@@ -59,10 +65,19 @@ def _noted(ask: Ask, action: str, price: float) -> Reply:
     return Reply(titled(name, lines, ask.moment), change)
 
 
+def _where(ask: Ask, number: int, row: pd.Series) -> str:
+    """Say which list shows what was said of a signal; nothing of one that no list shows."""
+    rows = live_rows(ask.desk)
+    status = rows.loc[rows["signal_id"] == number, "status"].tolist()
+    if status:
+        return "; /open shows it" if status[0] in ("OPEN", "PENDING") else "; /trades shows it"
+    return "; /signals shows it" if row["origin"] == "live" and row["verdict"] in PASSED else ""
+
+
 def mute(ask: Ask) -> Reply:
     """Silence new signals of a pair on the channel this was said on."""
     symbol = symbol_in(ask, ask.words[0])
-    hours = _positive(ask.words[1], "a number of hours") if len(ask.words) > 1 else MUTE_H
+    hours = _positive(ask.words[1].removesuffix("h"), "a number of hours") if len(ask.words) > 1 else MUTE_H
     if hours > LONGEST_MUTE_H:
         raise UsageError(
             f"{ask.words[1]} hours: at most {LONGEST_MUTE_H:.0f}; to stop following it: trader symbols pause"
@@ -99,10 +114,11 @@ def unmute(ask: Ask) -> Reply:
 
 def _positive(word: str, expected: str) -> float:
     try:
-        value = float(word.removesuffix("h"))
+        value = float(word)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
+    is_plain = word.isascii() and "_" not in word  # Python reads 64_250 and figures of every script
+    if not (is_plain and math.isfinite(value) and value > 0):
         raise UsageError(f"'{word}': expected {expected}")
     return value
 

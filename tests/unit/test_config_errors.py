@@ -480,6 +480,9 @@ def test_rules_between_keys_are_counted_too(tmp_path: Path) -> None:
          "environment: TRADER__: expected TRADER__SECTION__KEY, such as TRADER__RISK__MAX_LEVERAGE"),
         ({"TRADER__RISK__": "1"},
          "environment: TRADER__RISK__: expected TRADER__SECTION__KEY, such as TRADER__RISK__MAX_LEVERAGE"),
+        ({"TRADER__NOTIFY__TELEGRAM": "canary"},
+         "environment: TRADER__NOTIFY__TELEGRAM: notify.telegram = ***: expected keys such as enabled, "
+         "bot_token, chat_id"),
         ({"TRADER_RISK__MODE": "aggressive"},
          "environment: TRADER_RISK__MODE: not a setting; did you mean TRADER__RISK__MODE?"),
         ({"trader_models__meta__enabled": "false"},

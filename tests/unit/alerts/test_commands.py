@@ -17,6 +17,7 @@ from core.errors import CredentialsError, NotifierUnavailable
 from core.jobs import converse
 from core.jobs._commands import COMMANDS
 from core.jobs._desk import Desk
+from core.jobs._period import live_rows
 from core.ports import Heard, Message
 from tests.explained import BTC, END_MS, TIMEFRAME, World, open_world, write_world
 
@@ -152,8 +153,10 @@ def test_every_command_has_a_test_above_or_below() -> None:
         ("/why ٣", "is no id of a signal"),
         ("/why 4000", "signal #4000 is not on record; the newest is #44"),
         ("/taken 4000", "signal #4000 is not on record; /signals lists the newest"),
-        ("/taken 44 cheap", "'cheap': expected a price such as 64250"),
-        ("/taken 44 -5", "'-5': expected a price such as 64250"),
+        ("/taken 44 cheap", "'cheap': expected a price, a plain number such as 64250"),
+        ("/taken 44 -5", "'-5': expected a price, a plain number such as 64250"),
+        ("/taken 44 5h", "'5h': expected a price, a plain number such as 64250"),
+        ("/taken 44 64_250", "'64_250': expected a price"),
         ("/signals 0", "'0': expected a number from 1 to 30"),
         ("/signals ³", "'³': expected a number from 1 to 30"),
         ("/whynot BTC 7y", "timeframe '7y': expected a number and m, h, d or w, such as 15m"),
@@ -316,6 +319,29 @@ async def test_the_journal_keeps_a_change_of_mind_and_not_the_same_word_twice(de
     assert rows["action"].tolist() == ["taken", "skipped", "taken", "skipped"]
     assert rows["user_id"].tolist() == [ANN, ANN, ANN, BOB]
     assert rows["price"].tolist()[0] == 40873.1
+
+
+async def test_the_answer_names_the_list_that_shows_what_was_said_and_none_where_none_does(desk: Desk) -> None:
+    finished, waiting = 24, 36
+    with desk.writer.transaction():
+        desk.writer._connection.execute("UPDATE trades SET status = 'PENDING' WHERE signal_id = ?", (waiting,))
+    shown = {"/trades 30": finished, "/open": waiting, "/signals 30": _passed_by(desk)}
+    for command, number in shown.items():
+        told = await asked(desk, f"/taken {number}")
+        assert told.endswith(f"/skipped {number} says otherwise; {command.split()[0]} shows it.")
+        assert re.search(rf"#{number} [^#]*you took it", await asked(desk, command))
+    signals = desk.reader.signals(columns=["id", "origin", "verdict"])
+    live = signals["origin"] == "live"
+    for unlisted in (~live, live & (signals["verdict"] == "FILTERED")):
+        number = signals.loc[unlisted, "id"].iloc[0]
+        assert (await asked(desk, f"/taken {number}")).endswith(f"/skipped {number} says otherwise.")
+
+
+def _passed_by(desk: Desk) -> int:
+    """Return a live signal that passed and was not taken."""
+    signals = desk.reader.signals(origin="live", columns=["id", "verdict"])
+    passed = signals.loc[signals["verdict"].isin(["PASS", "UNGATED"]), "id"]
+    return int(passed[~passed.isin(live_rows(desk)["signal_id"])].iloc[0])
 
 
 async def test_what_was_taken_stands_beside_the_trade_for_who_said_it(desk: Desk) -> None:
