@@ -146,7 +146,7 @@ def test_wrong_usage_is_one_line_that_names_the_nearest(
             ("--import", "a.csv", "--exchange", "Bin Ance"),
             "--exchange 'Bin Ance': expected a name of small letters, digit",
         ),
-        (("--import", "a.csv", "--exchange", ""), "--exchange '': expected a name of small letters, digits and _"),
+        (("--import", "a.csv", "--exchange", ""), "argument --exchange: '': expected a name, not an empty text"),
         (("--force",), "--force goes with --export"),
         (("--import", "a.csv", "--start", "2024-01-01"), "--start goes with a download or --export"),
         (("--start", "2024-02-01", "--end", "2024-01-01"), "--start 2024-02-01 is not before --end 2024-01-01"),
@@ -230,7 +230,8 @@ def test_reports_end_a_command_with_the_first_failure_s_code(capsys: pytest.Capt
 def test_a_report_that_tells_in_words_what_it_did_is_not_said_to_have_had_nothing_to_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert ended(Report("model", text="m1 is in force again"), Report("sync")) == 0
+    given = argparse.Namespace(config="config.yaml", profile=None)
+    assert ended(given, Report("model", text="m1 is in force again"), Report("sync")) == 0
     assert capsys.readouterr().out == "sync: nothing to do\n"
 
 

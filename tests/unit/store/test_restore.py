@@ -325,7 +325,7 @@ def test_a_model_that_is_damaged_in_the_archive_costs_no_other_one(
     assert done.models == (versions[0], versions[2])
     (line,) = done.problems
     assert versions[1] in line and re.search(told, line)
-    assert str(done).endswith(f"to take this back: trader restore {done.kept}")
+    assert str(done).endswith(f"to take this back: `trader restore {done.kept}`")
 
 
 def test_no_byte_of_an_archive_that_flips_keeps_the_way_back_from_being_told(database: Path, tmp_path: Path) -> None:
