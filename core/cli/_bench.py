@@ -30,6 +30,7 @@ class _Files:
     reader: Reader
     costs: CostModel
     features: FeatureSet | None
+    exits: str
     memory: dict[str, Any]
     log: logging.Logger
 
@@ -51,15 +52,16 @@ def bench_of(config: Config, reader: Reader, costs: CostModel) -> Bench:
         judging = terms.judging
         filters = {} if judging is None else judging.filters
         described = judging is not None and judging.feature_set != ""
-        key = (terms.meta_enabled, described, tuple(sorted(filters.items())))
+        exits = "" if judging is None else judging.exit_policy
+        key = (terms.meta_enabled, described, exits, tuple(sorted(filters.items())))
         if key not in courts:
             then = _under(config, terms.meta_enabled, filters)
-            courts[key] = Court(_Files(then, reader, costs, features if described else None, memory, log))
+            courts[key] = Court(_Files(then, reader, costs, features if described else None, exits, memory, log))
         return courts[key]
 
     def fault(version: str) -> str:
         try:
-            load_model(_Files(config, reader, costs, features, memory, log), version)
+            load_model(_Files(config, reader, costs, features, "", memory, log), version)
         except ModelError as error:
             return str(error)
         return ""

@@ -30,7 +30,6 @@ __all__ = [
     "Played",
     "begin",
     "ended",
-    "exits_of",
     "instrument_of",
     "join_signals",
     "play_on",
@@ -59,17 +58,12 @@ def instrument_of(desk: Desk, symbol: str) -> Instrument:
     return known.get(symbol) or Instrument(desk.exchange, symbol)
 
 
-def exits_of(desk: Desk) -> str:
-    """Return the identity of the exit, execution and cost parameters in force."""
-    return identity.exit_policy_id(desk.exit_policy, desk.rules, desk.costs)
-
-
 def policy_id(desk: Desk) -> str:
-    """Return `exits_of`, recorded in the store: for who is about to write trades.
+    """Return `desk.exits`, recorded in the store: for who is about to write trades.
 
     It is recorded each time: the transaction that did so the last time may have been taken back.
     """
-    now = exits_of(desk)
+    now = desk.exits
     params = identity.exit_policy_params(desk.exit_policy, desk.rules, desk.costs)
     desk.writer.put_exit_policy(now, desk.exit_policy.name, params)
     return now

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.clock import DAY_MS
 from core.features import Outcomes
-from core.jobs._book import begin, exits_of, play_on, playable_to
+from core.jobs._book import begin, play_on, playable_to
 from core.jobs._desk import Desk
 from core.pipeline import Surroundings, describe
 from core.schema import TRADES, Candles, FloatArray, empty_frame
@@ -50,7 +50,7 @@ def outcomes_with(desk: Desk, series: tuple[str, str, str], from_ms: int, own: p
         Columns `schema.TRADES`: candidates decided from then on, whether they are stored already or not.
     """
     symbol, timeframe, plan_hash = series
-    asked = (desk.exchange, symbol, timeframe, exits_of(desk), plan_hash)
+    asked = (desk.exchange, symbol, timeframe, desk.exits, plan_hash)
     known, r = desk.reader.outcomes(*asked, limit=OUTCOMES_READ, decided_before_ms=from_ms)
     closed = own[own["status"] == "CLOSED"]
     known = np.concatenate([known, closed["known_ms"].to_numpy(np.int64)])

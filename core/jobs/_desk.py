@@ -14,6 +14,7 @@ from typing import Any
 from core.config import Config, ConfigSource
 from core.errors import TraderError
 from core.execution.costs import CostModel
+from core.execution.identity import exit_policy_id
 from core.execution.rules import ExecutionRules
 from core.features import FeatureSet
 from core.ports import ExitPolicy, Market, Notifier, Setup
@@ -130,3 +131,8 @@ class Desk:
     source: ConfigSource | None = None
     reopen: Callable[[], Desk] | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exits(self) -> str:
+        """The identity of the exit, execution and cost parameters in force."""
+        return exit_policy_id(self.exit_policy, self.rules, self.costs)

@@ -164,6 +164,8 @@ class Files(Protocol):
     @property
     def features(self) -> FeatureSet | None: ...
     @property
+    def exits(self) -> str: ...
+    @property
     def costs(self) -> CostModel: ...
     @property
     def log(self) -> logging.Logger: ...
@@ -259,20 +261,28 @@ class Court:
         try:
             model = load_model(self._desk, version)
         except ModelError as error:
-            self._tell_once(error)
+            self._tell_once(str(error))
             return nobody(len(signals), unreadable=version)
-        if model.feature_set != self._desk.features.id:
-            return nobody(len(signals), unreadable=version)
+        if model.feature_set != self._desk.features.id or model.exit_policy != self._desk.exits:
+            return self._abstain(version, len(signals))
         learned = signals["plan_hash"].isin(model.plan_hash.split(",")).to_numpy()
         others = nobody(int((~learned).sum()), unreadable=version).set_axis(np.flatnonzero(~learned))
         asked = ask(model, signals[learned], vectors[learned], self._desk.costs).set_axis(np.flatnonzero(learned))
         return pd.concat([asked, others]).sort_index()
 
-    def _tell_once(self, error: ModelError) -> None:
+    def _abstain(self, version: str, n: int) -> pd.DataFrame:
+        """Return nobody's opinions where a model has learned of other features, or of other trades than are played."""
+        self._tell_once(
+            f"model {version}: made for other features, exits or costs than those in force; "
+            "after `python retro_scan.py`, `python train_meta.py` makes one for these"
+        )
+        return nobody(n, unreadable=version)
+
+    def _tell_once(self, line: str) -> None:
         told: set[str] = self._desk.memory.setdefault("models_told", set())
-        if str(error) not in told:
-            told.add(str(error))
-            self._desk.log.error("%s; its candidates are ABSTAIN", error)
+        if line not in told:
+            told.add(line)
+            self._desk.log.error("%s; its candidates are ABSTAIN", line)
 
 
 def _thresholds(desk: Files) -> _History[tuple[GateRules, Evidence]]:

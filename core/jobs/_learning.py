@@ -16,7 +16,6 @@ from core.errors import ConfigError, TraderError
 from core.estimators import build_estimator
 from core.features import FeatureSet
 from core.gate import Model
-from core.jobs._book import exits_of
 from core.jobs._candidates import scan_rules
 from core.jobs._desk import Desk
 from core.jobs._gating import load_model, newest_champion
@@ -83,7 +82,7 @@ def ledger_of(desk: Desk) -> str:
     named = {
         "exchange": desk.exchange,
         "plans": plans_of(desk),
-        "exits": exits_of(desk),
+        "exits": desk.exits,
         "features": features_of(desk).id,
         "estimator": [estimator.name, estimator.params()],
         "calibration": fit_rules(desk).calibration,
@@ -103,7 +102,7 @@ def dataset_of(desk: Desk, until_ms: int) -> Dataset:
     """
     features = features_of(desk)
     signals, trades, _, vectors = desk.reader.training_frames(
-        desk.exchange, plans_of(desk), exits_of(desk), features.id, until_ms
+        desk.exchange, plans_of(desk), desk.exits, features.id, until_ms
     )
     if signals.empty:
         raise TraderError(
@@ -139,9 +138,9 @@ def tuning_rows(desk: Desk, dataset: Dataset, ledger: str) -> pd.DataFrame:
 
 
 def can_judge(desk: Desk, model: Model) -> bool:
-    """Say whether a model knows the features and any of the plans in force."""
+    """Say whether a model knows the features, the exits and any of the plans in force."""
     plans = set(plans_of(desk)) & set(model.plan_hash.split(","))
-    return model.feature_set == features_of(desk).id and bool(plans)
+    return (model.feature_set, model.exit_policy) == (features_of(desk).id, desk.exits) and bool(plans)
 
 
 def require_alike(desk: Desk, model: Model) -> None:
@@ -157,7 +156,7 @@ def require_alike(desk: Desk, model: Model) -> None:
     differs = {
         "features": model.feature_set != features_of(desk).id,
         "plans": model.plan_hash != ",".join(plans_of(desk)),
-        "exits or costs": model.exit_policy != exits_of(desk),
+        "exits or costs": model.exit_policy != desk.exits,
         "estimator": [named.get("name"), named.get("params")] != [estimator.name, estimator.params()],
     }
     other = next((what for what, is_other in differs.items() if is_other), "")

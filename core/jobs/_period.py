@@ -13,7 +13,6 @@ import pandas as pd
 
 from core.clock import DAY_MS, format_ms
 from core.gate import PASSED, Evidence
-from core.jobs._book import exits_of
 from core.jobs._desk import Desk
 from core.jobs.weekly import JOBS
 from core.results.rows import RESULT_ROWS, SIGNAL_COLUMNS
@@ -75,7 +74,7 @@ def live_rows(desk: Desk) -> pd.DataFrame:
     signals = desk.reader.signals(exchange=desk.exchange, origin="live", columns=["id", *SIGNAL_COLUMNS])
     trades = desk.reader.trades(signal_ids=signals["id"].tolist())
     taken = trades[trades["taken"] == 1]
-    first = taken.assign(other=taken["exit_policy"] != exits_of(desk)).sort_values(
+    first = taken.assign(other=taken["exit_policy"] != desk.exits).sort_values(
         ["signal_id", "other", "exit_policy"], kind="stable"
     )
     once = first.drop_duplicates("signal_id").drop(columns="other")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from core.errors import UsageError, nearest
-from core.jobs._book import exits_of
 from core.jobs._desk import Desk
 from core.jobs._learning import plans_of
 from core.results.rows import newest_policy, plan_table
@@ -48,7 +47,7 @@ def subject_of(desk: Desk) -> Subject:
     planned = bool(known.intersection(plans)) or not known
     chosen = plans if planned else (str(plan_table(signals).index[0]),)
     trades = desk.reader.trades(exchange=desk.exchange, columns=["signal_id", "exit_policy"])
-    exits = exits_of(desk)
+    exits = desk.exits
     mine = trades[trades["signal_id"].isin(signals.loc[signals["plan_hash"].isin(chosen), "id"])]
     played = mine.empty or bool((mine["exit_policy"] == exits).any())
     policy = exits if played else newest_policy(mine, desk.reader.exit_policies())

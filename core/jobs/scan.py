@@ -14,7 +14,7 @@ import pandas as pd
 from core.clock import DAY_MS, MINUTE_MS, timeframe_ms
 from core.jobs._account import settle, settled_until
 from core.jobs._announce import new_signal_rows, queue_events
-from core.jobs._book import exits_of, instrument_of, playable
+from core.jobs._book import instrument_of, playable
 from core.jobs._candidates import Stored, find_range, scan_rules, store_candidates
 from core.jobs._describe import benchmark_of, describe_live
 from core.jobs._desk import Desk, Report
@@ -111,7 +111,7 @@ def _terms_in_force(desk: Desk, symbols: Iterable[str]) -> dict[str, str]:
     judging = Judging(
         feature_set="" if desk.features is None else desk.features.id,
         benchmark=benchmark_of(desk),
-        exit_policy=exits_of(desk),
+        exit_policy=desk.exits,
         filters={name: (one.min, one.max) for name, one in desk.config.signals.filters.items()},
     )
     enabled = desk.config.models.meta.enabled

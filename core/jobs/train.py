@@ -15,7 +15,6 @@ import pandas as pd
 from core.clock import monotonic_s
 from core.errors import ModelError
 from core.gate import Model
-from core.jobs._book import exits_of
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import Court, load_model, newest_champion
 from core.jobs._learning import (
@@ -123,7 +122,7 @@ def _model(desk: Desk, fitted: Fitted, shown: bool) -> Model:
         required=features.required,
         feature_set=features.id,
         plan_hash=",".join(plans_of(desk)),
-        exit_policy=exits_of(desk),
+        exit_policy=desk.exits,
         skill=shown,
     )
 

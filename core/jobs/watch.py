@@ -6,7 +6,6 @@ The law: an alarm withdraws the evidence from the moment it is noticed, and stan
 from __future__ import annotations
 
 from core.clock import DAY_MS
-from core.jobs._book import exits_of
 from core.jobs._desk import Desk, Report
 from core.jobs._learning import plans_of
 from core.results.reliability import told_once
@@ -37,7 +36,7 @@ async def run(desk: Desk, now_ms: int) -> Report:
     if desk.features is None or desk.memory.get(_WATCHED) == day:
         return Report("watch_drift")
     rows = desk.reader.ledger_rows(
-        desk.exchange, exits_of(desk), plans_of(desk), start_ms=now_ms - LOOK_BACK_MS, until_ms=now_ms
+        desk.exchange, desk.exits, plans_of(desk), start_ms=now_ms - LOOK_BACK_MS, until_ms=now_ms
     )
     begun: list[str] = []
     if len(rows):

@@ -15,7 +15,6 @@ import pandas as pd
 from core.errors import ModelError, UsageError
 from core.features import feature_set
 from core.gate import Evidence, Model, expected_value
-from core.jobs._book import exits_of
 from core.jobs._console import console
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import Court, load_model
@@ -81,7 +80,7 @@ def facts_of(desk: Desk, signals: pd.DataFrame, court: Court) -> list[Facts]:
     ids = signals["id"].tolist()
     decisions, events = desk.reader.decisions(ids), desk.reader.events(ids)
     trades = desk.reader.trades(signal_ids=ids)
-    in_force = exits_of(desk)
+    in_force = desk.exits
     found = []
     for position, signal in enumerate(_rows(signals)):
         mine = (frame[frame["signal_id"] == signal["id"]] for frame in (decisions, trades, events))

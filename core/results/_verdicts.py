@@ -37,7 +37,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "MISSING_FEATURE": "a feature the model cannot do without was not known: {name}",
         "FEATURE_OUT_OF_RANGE": "{name} is outside the bounds that signals.filters sets",
         "NO_NUMBER": "the model gave no number for it",
-        "MODEL_UNREADABLE": "the model in force does not verify, or was made for other plans or features",
+        "MODEL_UNREADABLE": "the model in force does not verify, or was made for other plans, exits or features",
         "NO_MODEL": "no model was in force then",
         "DISABLED": "models were switched off (models.meta.enabled: false)",
     }

@@ -231,9 +231,10 @@ def reigning_since(desk: Desk, since_ms: int) -> str:
     return str(model["version"])
 
 
-def test_a_champion_that_cannot_judge_the_plans_of_today_does_not_stay_for_ever(trained: Path) -> None:
+@pytest.mark.parametrize("other", ["plan_hash", "exit_policy"])
+def test_a_champion_that_cannot_judge_the_candidates_of_today_does_not_stay_for_ever(trained: Path, other: str) -> None:
     with on_desk(trained) as desk:
-        foreign = crown_another(desk, END_MS + 1, plan_hash="of-other-plans", calibrator=Calibrator("none"))
+        foreign = crown_another(desk, END_MS + 1, calibrator=Calibrator("none"), **{other: "of-other-trades"})
     with_rival(trained)
     with on_desk(trained) as desk:
         assert learn(desk).counts["promoted"] == 1
