@@ -73,23 +73,22 @@ async def run(desk: Desk, now_ms: int, live: bool = False, dry_run: bool = False
     least = max(LEAST_GAIN, 2.0 / report.n_eff)  # what two fitted numbers gain on the rows they were fitted on
     better = gain > least
     if better and not dry_run:
-        version = _put_in_force(desk, model, calibrator, report, dataset.vectors, (now_ms, began_s, live))
+        # Its map has learned of outcomes that the model itself may not have seen.
+        learned_to = max(model.train_max_t1, int(rows["known_ms"].max()))
+        new = replace(model, calibrator=calibrator, train_max_t1=learned_to)
+        version = _put_in_force(desk, new, report, dataset.vectors, (now_ms, began_s, live))
     words = _words(model, calibrator, report, (gain, least), version, better, dry_run)
     return Report("auto_calibrate", counts={"results": len(rows), "changed": int(better and not dry_run)}, text=words)
 
 
 def _put_in_force(
-    desk: Desk,
-    model: Model,
-    calibrator: Calibrator,
-    report: CalibrationReport,
-    vectors: FloatArray,
-    when: tuple[int, float, bool],
+    desk: Desk, model: Model, report: CalibrationReport, vectors: FloatArray, when: tuple[int, float, bool]
 ) -> str:
-    new = replace(model, calibrator=calibrator)
+    """Publish a model under its new map and crown it; it still bears the version of the one it was made from."""
     card = card_of(desk.reader.model_card(model.version) or "{}")
-    facts = {**card, "golden": golden_rows(new, vectors), "calibration": report.to_json(), "calibrated": model.version}
-    version, _ = publish(desk, new, estimator_of(desk), facts, when[0])
+    golden = golden_rows(model, vectors)
+    facts = {**card, "golden": golden, "calibration": report.to_json(), "calibrated": model.version}
+    version, _ = publish(desk, model, estimator_of(desk), facts, when[0])
     load_model(desk, version)  # what cannot be read back is not put in force
     desk.writer.crown(version, effective_ms(*when), f"calibrated anew: {report.method}")
     return version

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.clock import DAY_MS
 from core.errors import StoreError, TraderError
 from core.estimators.logistic import Logistic
 from core.gate import Calibrator
 from core.jobs import calibrate, train
 from core.jobs._desk import Desk, Report
 from core.jobs._gating import load_model, newest_champion
-from core.jobs._learning import dataset_of, estimator_of, ledger_of, publish
+from core.jobs._learning import dataset_of, estimator_of, ledger_of, publish, tuning_rows
 from core.schema import PREDICTIONS, frame_of
 from core.training.card import card_of, golden_rows
 from tests.engine import trader
@@ -57,12 +58,14 @@ def test_without_a_gain_nothing_changes(trained: Path) -> None:
 
 def test_a_better_calibrator_makes_a_new_version_and_the_old_one_stays(trained: Path) -> None:
     with on_desk(trained) as desk:
-        before = crown_badly_calibrated(desk)
+        before = crown_badly_calibrated(desk, train_max_t1=END_MS - 56 * DAY_MS)
         report = fit(desk)
         version = newest_champion(desk)
         assert report.counts["changed"] == 1 and version != before and f"{version} is in force" in report.text
         old, new = load_model(desk, before), load_model(desk, version)
-        assert old.estimator.files() == new.estimator.files() and new.train_max_t1 == old.train_max_t1
+        assert old.estimator.files() == new.estimator.files()
+        learned_of = tuning_rows(desk, dataset_of(desk, END_MS), ledger_of(desk))["known_ms"]
+        assert old.train_max_t1 < new.train_max_t1 == learned_of.max()
         assert old.calibrator != new.calibrator
         states = desk.reader.models().set_index("version")["state"]
         assert (states[before], states[version]) == ("previous", "champion")
