@@ -42,18 +42,20 @@ def main() -> None:
     if why:
         st.error(why, icon=":material/error:")
         return
-    st.navigation([_page(*page, is_first=page is _PAGES[0]) for page in _PAGES]).run()
+    first, *others = _PAGES
+    by_name = _page(*first, visibility="hidden")  # whatever opens first answers at the root alone
+    st.navigation([_page(*first[:3], "root", default=True), *(_page(*page) for page in others), by_name]).run()
     _make_ready()
 
 
-def _page(file: str, title: str, icon: str, address: str, is_first: bool) -> Any:
+def _page(file: str, title: str, icon: str, address: str, **how: Any) -> Any:
     """Return a page whose file is imported when it is opened, so that the first one is not kept waiting."""
     import streamlit as st
 
     def draw() -> None:
         _imported(file).page()
 
-    return st.Page(draw, title=title, icon=f":material/{icon}:", url_path=address, default=is_first)
+    return st.Page(draw, title=title, icon=f":material/{icon}:", url_path=address, **how)
 
 
 def _imported(file: str) -> ModuleType:

@@ -99,6 +99,13 @@ def test_every_page_opens_from_the_sidebar(tab, viewer: str, scheme: str) -> Non
     assert sum(background(page)) < 150 if scheme == "dark" else sum(background(page)) > 600
 
 
+def test_the_page_that_opens_first_answers_at_its_name_too_and_is_listed_once(tab, viewer: str) -> None:
+    page = tab()
+    page.goto(f"{viewer}/overview")
+    settled(page, PAGES[""])
+    assert page.get_by_test_id("stSidebarNav").get_by_role("link").count() == len(PAGES)
+
+
 def test_no_page_is_wider_than_a_phone(tab, viewer: str) -> None:
     page = tab(size=PHONE)
     for place, title in PAGES.items():
