@@ -14,7 +14,7 @@ import pytest
 from core.adapters.markets.ccxt import CcxtMarket
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS, floor_to, format_ms
 from core.config import load_config
-from core.errors import MarketError, MarketUnavailable, UnknownSymbol
+from core.errors import ConfigError, MarketUnavailable, UnknownSymbol
 from core.jobs import backfill, funding, sync
 from core.jobs._desk import Desk
 from core.schema import Candles
@@ -250,7 +250,7 @@ async def test_a_passing_fault_is_retried_and_reported_as_passing(fault: str) ->
 
 
 async def test_an_unknown_exchange_is_answered_with_the_nearest() -> None:
-    with pytest.raises(MarketError, match="did you mean 'bitget'"):
+    with pytest.raises(ConfigError, match="did you mean 'bitget'"):
         CcxtMarket("bitgett", 50)
 
 
