@@ -123,9 +123,10 @@ def _calibration(rows: pd.DataFrame, found: Reliability) -> None:
     section(
         "Said and come",
         f"{len(rows):,} finished candidates: {n_live:,} with what was said live, {len(rows) - n_live:,} with what a "
-        "walk-forward said that knew nothing later. On the dashed line, what was said came. Bars are 95 % intervals.",
+        "walk-forward said that knew nothing later. On the dashed line, what was said came. Bars are 95 % intervals "
+        "that count the trades of a week as one cluster; a point from a single week has none.",
     )
-    before, after = p_bins(rows["p_raw"], rows["won"]), p_bins(rows["p"], rows["won"])
+    before, after = (p_bins(rows[said], rows["won"], rows["decided_ms"]) for said in ("p_raw", "p"))
     if after.empty:
         st.info("Not enough finished candidates for a picture: 30 are needed.", icon=":material/hourglass_empty:")
         return

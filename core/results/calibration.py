@@ -5,15 +5,16 @@ The law: a bin of few outcomes shows its interval or is left out; nothing is smo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from core.results.intervals import clustered_mean, wilson_interval
+from core.results.intervals import Estimate, clustered_mean, clustered_share
 from core.results.rows import week_of
-from core.schema import FrameSpec, conform
+from core.schema import FloatArray, FrameSpec, IntArray, conform
 
 __all__ = ["BINS", "ev_bins", "p_bins"]
 
@@ -21,7 +22,7 @@ BINS: FrameSpec = MappingProxyType(
     {
         "said": "float64",  # mean of what was said
         "came": "float64",  # what came: share won, or mean result in R
-        "low": "float64",  # its 95 % interval, NaN where there is not enough
+        "low": "float64",  # its 95 % interval, clustered by week; NaN within a single one
         "high": "float64",
         "n": "int64",
     }
@@ -35,7 +36,7 @@ def _edges(n: int) -> list[int]:
     return [round(n * place / bins) for place in range(bins + 1)] if bins else []
 
 
-def p_bins(p: pd.Series, won: pd.Series) -> pd.DataFrame:
+def p_bins(p: pd.Series, won: pd.Series, decided_ms: pd.Series) -> pd.DataFrame:
     """Return stated probabilities in up to ten bins of equal count beside the share won.
 
     Parameters
@@ -44,20 +45,15 @@ def p_bins(p: pd.Series, won: pd.Series) -> pd.DataFrame:
         Stated before the outcome; missing ones are left out.
     won : pandas.Series
         1 or 0.
+    decided_ms : pandas.Series
+        For intervals clustered by week.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `BINS`, lowest first, Wilson's interval; empty below thirty outcomes.
+        Columns `BINS`, lowest first; empty below thirty outcomes.
     """
-    told = pd.DataFrame({"p": p, "won": won}).dropna().sort_values("p", kind="stable")
-    edges = _edges(len(told))
-    rows = []
-    for first, end in pairwise(edges):
-        part = told.iloc[first:end]
-        low, high = wilson_interval(float(part["won"].sum()), len(part))
-        rows.append({"said": part["p"].mean(), "came": part["won"].mean(), "low": low, "high": high, "n": len(part)})
-    return conform(pd.DataFrame(rows, columns=list(BINS)), BINS)
+    return _bins(p, won, decided_ms, clustered_share)
 
 
 def ev_bins(ev_r: pd.Series, net_r: pd.Series, decided_ms: pd.Series) -> pd.DataFrame:
@@ -75,12 +71,17 @@ def ev_bins(ev_r: pd.Series, net_r: pd.Series, decided_ms: pd.Series) -> pd.Data
     pandas.DataFrame
         Columns `BINS`, lowest first; empty below thirty outcomes.
     """
-    told = pd.DataFrame({"ev": ev_r, "r": net_r, "at": decided_ms}).dropna().sort_values("ev", kind="stable")
-    edges = _edges(len(told))
+    return _bins(ev_r, net_r, decided_ms, clustered_mean)
+
+
+def _bins(
+    said: pd.Series, came: pd.Series, decided_ms: pd.Series, estimate: Callable[[FloatArray, IntArray], Estimate]
+) -> pd.DataFrame:
+    told = pd.DataFrame({"said": said, "came": came, "at": decided_ms}).dropna().sort_values("said", kind="stable")
     rows = []
-    for first, end in pairwise(edges):
+    for first, end in pairwise(_edges(len(told))):
         part = told.iloc[first:end]
-        mean = clustered_mean(part["r"].to_numpy(np.float64), week_of(part["at"].to_numpy(np.int64)))
-        figures = {"came": float(part["r"].mean()), "low": mean.low, "high": mean.high}
-        rows.append({"said": float(part["ev"].mean()), **figures, "n": len(part)})
+        found = estimate(part["came"].to_numpy(np.float64), week_of(part["at"].to_numpy(np.int64)))
+        figures = {"came": found.value, "low": found.low, "high": found.high, "n": found.n}
+        rows.append({"said": float(part["said"].mean()), **figures})
     return conform(pd.DataFrame(rows, columns=list(BINS)), BINS)

@@ -204,7 +204,8 @@ def clustered_share(hits: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
     Notes
     -----
     The Wilson interval is taken at the effective size ``n / deff``; ``deff`` is the week-clustered variance over the
-    binomial one, at least 1. With independent trades it is Wilson's own interval.
+    binomial one, at least 1. With independent trades it is Wilson's own interval. It is NaN when there is only one
+    week.
 
     References
     ----------
@@ -220,11 +221,12 @@ def clustered_share(hits: npt.ArrayLike, weeks: npt.ArrayLike) -> Estimate:
     n = len(x)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, 0)
-    p = float(x.mean())
+    p, g = float(x.mean()), len(np.unique(w))
+    if g < MIN_WEEKS:
+        return Estimate(p, math.nan, math.nan, n, g)
     binomial = p * (1 - p) / n
-    g = len(np.unique(w))
     # The variance's own correction for small samples is no clustering, so it is taken out before comparing.
-    deff = max(1.0, _sum_variance((x - p) / n, w) / binomial * (n - 1) / n) if binomial > 0 and g >= MIN_WEEKS else 1.0
+    deff = max(1.0, _sum_variance((x - p) / n, w) / binomial * (n - 1) / n) if binomial > 0 else 1.0
     size = n / deff
     low, high = wilson_interval(p * size, size)
     return Estimate(p, low, high, n, g)

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.clock import DAY_MS
 from core.dashboard._model_charts import bar_chart, bins_chart, drift_chart
 from core.dashboard._theme import DARK
 from core.results.calibration import ev_bins, p_bins
+from core.results.intervals import wilson_interval
 from core.training.drift import LIMIT, Alarm, Course
 from tests.explained import write_world
 from tests.factories import Story, write_database
@@ -81,12 +83,30 @@ def test_bins_hold_every_outcome_and_their_interval() -> None:
     rng = np.random.default_rng(3)
     p = pd.Series(rng.uniform(0.2, 0.6, 500))
     won = pd.Series((rng.uniform(size=500) < p).astype(float))
-    bins = p_bins(p, won)
+    decided = pd.Series(range(500)) * DAY_MS
+    bins = p_bins(p, won, decided)
     assert bins["n"].sum() == 500
     assert bins["said"].is_monotonic_increasing
     assert ((bins["low"] <= bins["came"]) & (bins["came"] <= bins["high"])).all()
-    assert p_bins(p[:29], won[:29]).empty
-    assert p_bins(pd.Series([np.nan] * 40), pd.Series([1.0] * 40)).empty
+    assert p_bins(p[:29], won[:29], decided[:29]).empty
+    assert p_bins(pd.Series([np.nan] * 40), pd.Series([1.0] * 40), decided[:40]).empty
+
+
+def test_a_bin_whose_weeks_move_together_counts_weeks_not_outcomes() -> None:
+    weeks = pd.Series(np.repeat(np.arange(20), 10))
+    won = (weeks % 2).astype(float)  # all of a week win, or all lose
+    p = pd.Series(np.tile([0.3, 0.5], 100))
+    (lower, *_), alone = p_bins(p, won, weeks * 7 * DAY_MS).to_dict("records"), wilson_interval(16, 33)
+    assert lower["high"] - lower["low"] > 1.5 * (alone[1] - alone[0])
+
+
+def test_bins_of_a_single_week_are_drawn_without_an_interval() -> None:
+    p, won = pd.Series([0.3] * 30 + [0.5] * 30), pd.Series([0.0, 1.0] * 30)
+    bins = p_bins(p, won, pd.Series(range(60)))
+    assert bins["came"].tolist() == [0.5, 0.5]
+    assert bins[["low", "high"]].isna().all(axis=None)
+    _, bars, points = bins_chart([("Calibrated", bins)], ("Said", "Came"), "{value}", DARK)["series"]
+    assert (bars["data"], len(points["data"])) == ([], 2)
 
 
 def test_expected_values_stand_beside_the_mean_result_of_their_bin() -> None:

@@ -57,10 +57,12 @@ def test_weeks_that_look_alike_make_no_interval_narrower_than_independent_trades
 
 
 def test_one_week_has_no_interval() -> None:
-    found = clustered_mean(np.ones(100), np.zeros(100, dtype=int))
-    assert found.value == 1.0
-    assert math.isnan(found.low)
-    assert not found.enough
+    for estimate in (clustered_mean, clustered_share):
+        found = estimate(np.ones(100), np.zeros(100, dtype=int))
+        assert (found.value, found.n, found.weeks) == (1.0, 100, 1)
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+        assert not found.enough
 
 
 def test_no_trades_give_an_unknown_and_not_a_zero() -> None:
