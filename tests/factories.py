@@ -294,8 +294,8 @@ def _play(
     row["blocked_by"] = "max_open" if signal["verdict"] == "PASS" and not fortunate else ""
     still_open = first == len(rest)
     won = len(reached) > 0 and (len(stopped) == 0 or reached[0] < stopped[0])
-    price = float(rest.close[-1]) if still_open and len(rest) else entry if still_open else tp if won else sl
-    gross = 100.0 * side * (price - entry) / entry
+    price = tp if won else sl
+    gross = 0.0 if still_open else 100.0 * side * (price - entry) / entry  # of an open trade: what is realised
     net = gross - _COST_PCT
     row |= {"gross_pct": gross, "pnl_pct": net, "pnl_usd": net / 100.0 * STAKE_USD}
     row["r_multiple"] = net / (100.0 * abs(entry - sl) / entry)

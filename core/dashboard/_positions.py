@@ -47,7 +47,7 @@ def progress_chart(rows: pd.DataFrame, look: Palette) -> Option:
         for level in ("tp1_r", "tp2_r")
         if math.isfinite(row[level])
     ]
-    now = [[row["now_r"], name] for name, row in zip(names, told, strict=True) if math.isfinite(row["now_r"])]
+    now = [[row["price_r"], name] for name, row in zip(names, told, strict=True) if math.isfinite(row["price_r"])]
     stops = [[row["stop_r"], name] for name, row in zip(names, told, strict=True)]
     dots: Option = {"type": "scatter", "tooltip": {"valueFormatter": "%+.2f R"}}
     return {

@@ -96,15 +96,16 @@ def _price(view: View) -> None:
 def _open(held: pd.DataFrame) -> None:
     states = held["status"].tolist() if len(held) else []
     filled = states.count("OPEN")
-    now_r = float(held["now_r"].sum()) if len(held) else 0.0
+    worth_r = float(held["worth_r"].sum()) if len(held) else 0.0
     tile(
         "Open positions",
         str(filled),
         f"{states.count('PENDING')} orders waiting",
-        "Taken trades that are filled and not over. R is what the newest closes make of them, before the cost of "
-        "leaving; one R is the planned risk, the distance from entry to stop.",
-        delta=in_r(now_r) if filled else None,
-        good=now_r >= 0,
+        "Taken trades that are filled and not over. R is what they have realised, after the costs paid, and what "
+        "the newest closes make of the rest, before the cost of leaving; one R is the planned risk, the distance from "
+        "entry to stop.",
+        delta=in_r(worth_r) if filled else None,
+        good=worth_r >= 0,
     )
 
 

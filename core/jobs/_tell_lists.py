@@ -16,6 +16,7 @@ from core.jobs._period import live_rows
 from core.jobs.why import why_html
 from core.jobs.whynot import whynot_html
 from core.results.bot import open_words, signals_words, trades_words
+from core.results.positions import worth_r
 
 __all__ = ["LISTED", "MOST_LISTED", "opened", "signals", "trades", "why", "whynot"]
 
@@ -51,9 +52,10 @@ def opened(ask: Ask) -> Reply:
     running = rows[rows["status"].isin(["OPEN", "PENDING"])]
     ids = running["signal_id"].tolist()
     whole = ask.desk.reader.signals(ids=ids, columns=["id", "valid_until_ms"]).rename(columns={"id": "signal_id"})
-    told = _rows(running.merge(whole, on="signal_id", how="left"))
     prices = {symbol: _newest_price(ask, symbol) for symbol in sorted(set(running["symbol"]))}
-    return Reply(open_words(told, prices, _said(ask, ids), ask.moment))
+    price = running["symbol"].map(prices).astype("float64")
+    told = running.assign(price=price, worth_r=worth_r(running, price)).merge(whole, on="signal_id", how="left")
+    return Reply(open_words(_rows(told), _said(ask, ids), ask.moment))
 
 
 def trades(ask: Ask) -> Reply:

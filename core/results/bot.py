@@ -50,15 +50,14 @@ def signals_words(signals: Sequence[Row], trades: Mapping[int, Row], said: Mappi
     return titled(f"{len(signals)} newest signals" if len(signals) > 1 else "The newest signal", lines, moment)
 
 
-def open_words(rows: Sequence[Row], prices: Mapping[str, float], said: Mapping[int, Row], moment: Moment) -> str:
+def open_words(rows: Sequence[Row], said: Mapping[int, Row], moment: Moment) -> str:
     """List positions and orders of the paper account.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Taken trades that are pending or open, with their signals' columns, oldest first.
-    prices : mapping of str to float
-        The newest price by symbol.
+        Taken trades that are pending or open, with their signals' columns, oldest first; price, the newest one, and
+        worth_r, what they are worth at it (`positions.worth_r`).
     said : mapping of int to mapping
         What the reader said they did, by signal.
     moment : Moment
@@ -68,9 +67,8 @@ def open_words(rows: Sequence[Row], prices: Mapping[str, float], said: Mapping[i
     lines = []
     held = [row for row in rows if row["status"] == "OPEN"]
     for row in [*held, *(row for row in rows if row["status"] != "OPEN")]:
-        price = prices.get(str(row["symbol"]), math.nan)
         lines.append(f"<b>{name({**row, 'id': row['signal_id']})}</b>{_by_hand({**row, 'id': row['signal_id']}, said)}")
-        lines.append(_held(row, price, moment) if row["status"] == "OPEN" else _waiting(row, price, moment))
+        lines.append(_held(row, moment) if row["status"] == "OPEN" else _waiting(row, moment))
     return titled(f"{len(held)} open, {len(rows) - len(held)} waiting to be filled", lines, moment)
 
 
@@ -137,17 +135,17 @@ def _blocked(trade: Row) -> str:
     return f" ({escaped(trade['blocked_by'])})" if trade["blocked_by"] else ""
 
 
-def _held(row: Row, price: float, moment: Moment) -> str:
-    side = 1.0 if row["direction"] == "long" else -1.0
-    now_r = side * (price - row["fill_price"]) / abs(row["entry"] - row["sl"])
+def _held(row: Row, moment: Moment) -> str:
     held = format_duration(moment.now_ms - int(row["opened_ms"]))
+    left = f", {100 * row['remaining']:.0f} % left" if row["remaining"] < 1.0 else ""
     return (
-        f"in at {code(row['fill_price'], 7)}, now {code(price)} ({in_r(now_r)} before costs), "
-        f"stop {code(row['stop'], 7)}, held {held}"
+        f"in at {code(row['fill_price'], 7)}{left}, now {code(row['price'])} "
+        f"({in_r(row['worth_r'])} in all, before the cost of leaving), stop {code(row['stop'], 7)}, held {held}"
     )
 
 
-def _waiting(row: Row, price: float, moment: Moment) -> str:
+def _waiting(row: Row, moment: Moment) -> str:
+    price = row["price"]
     away = 100.0 * (row["entry"] / price - 1.0) if price else math.nan
     until = format_ms(int(row["valid_until_ms"]), moment.zone)
     return f"order at {code(row['entry'])}, {in_signed_percent(away)} from {code(price)}, valid until {until}"

@@ -1,6 +1,7 @@
 """Open positions: where each stands between its stop and its targets, and how much of one bet they are together.
 
-The law: a position is worth what the newest close makes of it, before the cost of leaving it; nothing here is settled.
+The law: a position is worth what it has realised and what the newest close makes of the rest, before the cost of
+leaving it; nothing here is settled.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from core.results.spread import planned_risk_pct
 from core.schema import FloatArray, FrameSpec, conform
 
-__all__ = ["POSITIONS", "Exposure", "correlations", "exposure_of", "extremes", "positions"]
+__all__ = ["POSITIONS", "Exposure", "correlations", "exposure_of", "extremes", "positions", "worth_r"]
 
 POSITIONS: FrameSpec = MappingProxyType(
     {
@@ -29,7 +32,8 @@ POSITIONS: FrameSpec = MappingProxyType(
         "entry": "float64",  # planned while pending, filled once open
         "stop": "float64",  # as moved
         "price": "float64",  # newest close, NaN where none is stored
-        "now_r": "float64",  # price less entry in planned risk, towards the targets; NaN while pending
+        "worth_r": "float64",  # see `worth_r`; NaN while pending
+        "price_r": "float64",  # price less entry in planned risk, towards the targets; NaN while pending
         "stop_r": "float64",  # the same of the stop, of both targets
         "tp1_r": "float64",
         "tp2_r": "float64",
@@ -60,6 +64,40 @@ class Exposure:
     net: float
     together: float
     bets: float
+
+
+def worth_r(rows: pd.DataFrame, price: npt.ArrayLike) -> FloatArray:
+    """Return what open positions are worth at a price, in R, before the cost of leaving them.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Columns direction, entry and sl of signals, fill_price, remaining and r_multiple of their trades.
+    price : array-like of float, shape (n,)
+        NaN where there is none.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+        NaN where there is no price or no fill.
+
+    Notes
+    -----
+    ``r_multiple + remaining * move_pct / risk_pct``: what is realised so far, after the costs paid, and the move from
+    the fill to the price of what is still held; ``risk_pct`` is `planned_risk_pct`. A trade that is left at that price
+    ends with this ``r_multiple``, less the cost of leaving.
+
+    Examples
+    --------
+    >>> half = {"direction": ["long"], "entry": [100.0], "sl": [98.0], "fill_price": [100.0]}
+    >>> worth_r(pd.DataFrame({**half, "remaining": [0.5], "r_multiple": [0.75]}), [101.0]).tolist()
+    [1.0]
+    """
+    side = np.where(rows["direction"] == "long", 1.0, -1.0)
+    fill, remaining, realised = (rows[name].to_numpy(np.float64) for name in ("fill_price", "remaining", "r_multiple"))
+    move_pct = 100.0 * side * (np.asarray(price, dtype=np.float64) - fill) / fill
+    worth: FloatArray = realised + remaining * move_pct / planned_risk_pct(rows)
+    return worth
 
 
 def positions(trades: pd.DataFrame, signals: pd.DataFrame, prices: Mapping[str, float]) -> pd.DataFrame:
@@ -102,7 +140,8 @@ def positions(trades: pd.DataFrame, signals: pd.DataFrame, prices: Mapping[str, 
             "entry": entry,
             "stop": stop,
             "price": price,
-            "now_r": np.where(filled, in_r(price), math.nan),
+            "worth_r": np.where(filled, worth_r(rows, price), math.nan),
+            "price_r": np.where(filled, in_r(price), math.nan),
             "stop_r": in_r(stop),
             "tp1_r": in_r(rows["tp1"].to_numpy(dtype=np.float64)),
             "tp2_r": in_r(rows["tp2"].to_numpy(dtype=np.float64)),

@@ -306,6 +306,17 @@ async def test_a_fault_in_a_command_is_answered_and_does_not_come_again(
     assert len(answers(desk)) == 1
 
 
+async def test_a_position_shows_what_it_has_realised_with_what_is_still_held(desk: Desk) -> None:
+    number = 36
+    (symbol,) = desk.reader.signals(ids=[number], columns=["id", "symbol"])["symbol"]
+    (price,) = desk.reader.last_candles("synthetic", symbol, "1m", 1).close
+    half = "UPDATE trades SET status = 'OPEN', remaining = 0.5, r_multiple = 0.75, fill_price = ? WHERE signal_id = ?"
+    with desk.writer.transaction():
+        desk.writer._connection.execute(half, (float(price), number))
+    assert ", 50 % left, now " in (told := await asked(desk, "/open"))
+    assert "(+0.75 R in all, before the cost of leaving), stop " in told
+
+
 # -- what people write down
 
 

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.results.positions import POSITIONS, correlations, exposure_of, extremes, positions
+from core.execution.costs import CostModel
+from core.results.positions import POSITIONS, correlations, exposure_of, extremes, positions, worth_r
 from tests.factories import signal_rows, trade_rows
+from tests.unit.execution.by_hand import QUIET, TO_TP1
+from tests.unit.execution.playing import play_one
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
@@ -39,8 +42,8 @@ def test_a_filled_trade_stands_in_r_from_its_fill_and_a_waiting_one_has_no_resul
     )
     told = positions(trades, signals, {BTC: 103.0, ETH: 49.0}).set_index("signal_id")
     assert len(told) == 2
-    assert told.loc[1, ["now_r", "stop_r", "tp1_r", "tp2_r"]].tolist() == [1.0, 0.0, 1.5, 2.5]
-    assert math.isnan(told.loc[2, "now_r"])
+    assert told.loc[1, ["price_r", "stop_r", "tp1_r", "tp2_r"]].tolist() == [1.0, 0.0, 1.5, 2.5]
+    assert told.loc[2, ["price_r", "worth_r"]].isna().all()
     assert told.loc[2, ["stop_r", "tp1_r"]].tolist() == [-1.0, 2.0]
     assert told.loc[2, "away_pct"] == pytest.approx(100.0 * (50.0 - 49.0) / 49.0)
 
@@ -49,7 +52,31 @@ def test_a_symbol_without_a_candle_has_no_price() -> None:
     signals = signal_rows([{"id": 1, "symbol": BTC}])
     told = positions(trade_rows([{"signal_id": 1, "status": "OPEN"}]), signals, {})
     assert math.isnan(told["price"].iloc[0])
-    assert math.isnan(told["now_r"].iloc[0])
+    assert told[["price_r", "worth_r"]].isna().all(axis=None)
+
+
+def test_once_a_target_is_taken_a_position_is_worth_what_that_brought_and_the_half_still_held() -> None:
+    signals = signal_rows([{"id": 1, "symbol": BTC, "entry": 100.0, "sl": 97.34, "tp1": 104.45, "tp2": 106.18}])
+    gross, fees = 0.5 * 4.45, 0.05
+    half = {"fill_price": 100.0, "stop": 100.0, "remaining": 0.5, "tp1_hit": 1, "r_multiple": (gross - fees) / 2.66}
+    trades = trade_rows([{"signal_id": 1, "status": "OPEN", **half}])
+    for price, held in ((100.1, 0.05), (106.0, 3.0)):
+        (told,) = positions(trades, signals, {BTC: price}).to_dict("records")
+        assert told["worth_r"] == pytest.approx((gross - fees + held) / 2.66)
+        assert told["price_r"] == pytest.approx(2 * held / 2.66)
+
+
+@pytest.mark.parametrize("mirror", [False, True], ids=["long", "short"])
+def test_who_leaves_at_that_price_ends_with_what_the_position_was_worth_less_the_cost_of_leaving(mirror: bool) -> None:
+    costs = CostModel(maker_pct=0.1, taker_pct=0.5, slippage_pct=1.0)
+    rows, plan = [QUIET, TO_TP1, QUIET], {"order_type": "market"}  # filled beyond the entry, and slipped
+    open_, _ = play_one(rows, plan, costs=costs, mirror=mirror)
+    left, events = play_one(rows, plan, costs=costs, mirror=mirror, delisted=True)
+    assert (open_["status"], open_["remaining"], left["status"]) == ("OPEN", 0.5, "CLOSED")
+    paid, fee_pct = events[["price", "fee_pct"]].iloc[-1]
+    direction, sl = ("short", 105.0) if mirror else ("long", 95.0)
+    (worth,) = worth_r(pd.DataFrame([{**open_, "direction": direction, "entry": 100.0, "sl": sl}]), [paid])
+    assert left["r_multiple"] == pytest.approx(worth - fee_pct / 5.0)
 
 
 def test_what_moves_alike_adds_up_and_opposite_sides_cancel() -> None:
