@@ -124,7 +124,7 @@ class Risk(Section):
     mode: str = key("normal", "Which row of `risk_pct_by_mode` is in force.")
     risk_pct_by_mode: SomeFrozenMap[Name, Annotated[float, Field(gt=0, le=100)]] = key(
         {"conservative": 0.25, "normal": 0.5, "aggressive": 1.0},
-        "Lost when a trade is stopped, before costs.",
+        "Lost at most when a trade is stopped, before costs.",
         "percent of capital",
     )
     max_leverage: float = key(10.0, "Most leverage of a trade.", "times", ge=1, le=125)

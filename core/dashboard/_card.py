@@ -17,7 +17,8 @@ from core.dashboard._overlay import levels, price_text
 from core.dashboard._shared import View
 from core.dashboard._source import candles_of, events_of
 from core.dashboard._why import why_section
-from core.results._phrases import FILL_DIGITS, decimal
+from core.results._phrases import FILL_DIGITS, decimal, quote_currency
+from core.results._plan import risk_words
 from core.results.words import in_r, in_signed_percent, in_usd
 
 __all__ = ["event_table", "signal_card"]
@@ -124,14 +125,17 @@ def _levels(view: View, signal: pd.Series) -> None:
 
 def _plan(signal: pd.Series, zone: str) -> None:
     entry, notional = float(signal["entry"]), float(signal["position_notional"])
-    size = "below the exchange's smallest order, not taken"
+    size, risk = "below the exchange's smallest order, not taken", "-"
     if notional > 0:
-        size = f"{notional:,.2f} USD ({price_text(float(f'{notional / entry:.8g}'))} units)"
+        units = price_text(float(f"{notional / entry:.8g}"))
+        row = {str(name): value for name, value in signal.items()}
+        size = f"{notional:,.2f} {quote_currency(row)} ({units} units)"
+        risk = f"{risk_words(row)}, before costs"
     lines = [
         ("Order", f"{signal['order_type']} {signal['direction']}"),
         ("Size", size),
         ("Leverage", f"{float(signal['leverage']):g} x" if math.isfinite(float(signal["leverage"])) else "-"),
-        ("Risk if stopped", f"{float(signal['risk_pct']):.2f} % of the account, before costs"),
+        ("Risk if stopped", risk),
         ("Valid until", format_ms(int(signal["valid_until_ms"]), zone)),
         ("Regime", f"{signal['regime_trend']}, volatility {signal['regime_vol']}"),
         ("Rule's own view", f"{float(signal['confidence']):.2f} of 1, not a probability"),

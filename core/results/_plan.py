@@ -11,7 +11,7 @@ from core.clock import format_duration, format_ms
 from core.results._phrases import Moment, Row, code, decimal, escaped, quote_currency
 from core.results.words import in_signed_percent
 
-__all__ = ["level_lines", "size_line", "validity_line"]
+__all__ = ["level_lines", "risk_words", "size_line", "validity_line"]
 
 
 def level_lines(signal: Row) -> list[str]:
@@ -32,12 +32,19 @@ def size_line(signal: Row) -> str:
     notional = float(signal["position_notional"])
     if notional <= 0:
         return "Size: below the exchange's minimum order"
-    quote = quote_currency(signal)
-    risked = notional * abs(signal["entry"] - signal["sl"]) / signal["entry"]
     return (
-        f"Size: {notional:.2f} {quote} notional, leverage {decimal(signal['leverage'])}x, "
-        f"risk {risked:.2f} {quote} ({decimal(signal['risk_pct'], 4)} % of capital)"
+        f"Size: {notional:.2f} {quote_currency(signal)} notional, leverage {decimal(signal['leverage'])}x, "
+        f"risk {risk_words(signal)}"
     )
+
+
+def risk_words(signal: Row) -> str:
+    """Return what a stop costs at the planned size, before costs, and the share of capital that size was made for.
+
+    The highest leverage and whole lots make a position smaller than that share allows, never larger.
+    """
+    risked = float(signal["position_notional"]) * abs(signal["entry"] - signal["sl"]) / signal["entry"]
+    return f"{risked:.2f} {quote_currency(signal)} (at most {decimal(signal['risk_pct'], 4)} % of capital)"
 
 
 def validity_line(signal: Row, moment: Moment) -> str:

@@ -26,7 +26,7 @@ class RiskRules:
     capital_usd : float
         The account, quote currency.
     risk_pct : float
-        Percent of it lost if a position is stopped at its stop, before costs.
+        Percent of it lost at most if a position is stopped at its stop, before costs.
     max_leverage : float
         Highest leverage, at least 1.
     liquidation_buffer : float

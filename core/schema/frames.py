@@ -78,7 +78,7 @@ SIGNALS: FrameSpec = _spec(
         "atr": "float64",
         "valid_until_ms": "int64",
         "leverage": "float64",
-        "risk_pct": "float64",  # percent of risk.capital_usd lost if stopped at sl, before costs
+        "risk_pct": "float64",  # percent of risk.capital_usd lost at most if stopped at sl, before costs
         "position_notional": "float64",  # quote currency; 0 when below the exchange's minimum
         "confidence": "float64",
         "rationale": "str",

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.dashboard._theme import DARK
 from core.dashboard._why import waterfall
+from core.results._plan import size_line
 from core.store.reader import Reader
 from tests.explained import World, write_world
 from tests.viewer.test_pages import said
@@ -46,6 +47,15 @@ def test_a_judged_signal_shows_chance_worth_evidence_and_what_moved_the_model(
     for word in ("**Why**", "Geometry alone", "Calibrated", "Worth by payoff", "Needed", "Evidence", world.version):
         assert word in text
     assert "From the chance of the plan's geometry alone" in text
+
+
+def test_the_card_says_what_is_risked_in_the_words_of_the_alert(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = Reader(Path(world.database)).signals()
+    chosen = signals[signals["position_notional"] > 0].iloc[0]
+    told = said(card(world, int(chosen["id"]), monkeypatch)).replace("\u00a0", " ")
+    risked = size_line(chosen.to_dict()).partition(", risk ")[2]
+    assert "(at most 0.5 % of capital)" in risked
+    assert f"{risked}, before costs" in told
 
 
 def test_a_signal_nobody_judged_has_no_why(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_a_new_long_is_announced_in_these_words() -> None:
             "TP1: <code>66200</code> (+3.04 %, R:R 1.70)",
             "TP2: <code>67800</code> (+5.53 %, R:R 3.09)",
             "",
-            "Size: 2793.48 USDT notional, leverage 10x, risk 50.00 USDT (0.5 % of capital)",
+            "Size: 2793.48 USDT notional, leverage 10x, risk 50.00 USDT (at most 0.5 % of capital)",
             "Valid until 2024-05-02 03:00 UTC (14h 59m left)",
             "Price now: <code>64310</code>, 0.09 % above the entry (2024-05-01 12:00 UTC)",
             "Rule's opinion: 0.62 of 1 (not a probability)",
@@ -94,6 +94,11 @@ def test_a_signal_without_a_second_target_names_only_the_first() -> None:
 
 def test_a_signal_below_the_minimum_order_says_so() -> None:
     assert "Size: below the exchange's minimum order" in signal_words(signal(position_notional=0.0), NOW)
+
+
+def test_a_position_that_leverage_keeps_small_risks_no_more_than_it_says() -> None:
+    small = signal(entry=100.0, sl=99.7, tp1=101.0, tp2=102.0, leverage=2.0, risk_pct=1.0, position_notional=20_000.0)
+    assert "risk 60.00 USDT (at most 1 % of capital)" in signal_words(small, NOW)  # 0.6 % of 10 000
 
 
 def test_a_late_signal_owns_up_to_it() -> None:

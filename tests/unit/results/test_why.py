@@ -87,7 +87,7 @@ def test_a_passed_candidate_is_explained_in_these_words() -> None:
         "TP1: 66200 (+3.04 %, R:R 1.70)",
         "TP2: 67800 (+5.53 %, R:R 3.09)",
         "1 R is what the stop costs: 1.79 % of the position, before fees.",
-        "Size: 2793.48 USDT notional, leverage 10x, risk 50.00 USDT (0.5 % of capital)",
+        "Size: 2793.48 USDT notional, leverage 10x, risk 50.00 USDT (at most 0.5 % of capital)",
         "Was valid until 2024-05-02 03:00 UTC: do not place it any more",
         "Rule's opinion: 0.62 of 1 (not a probability)",
         "",
