@@ -1,7 +1,8 @@
 """Funding: the settlements of a perpetual that a position may meet, and how far they are known.
 
-The law: a recorded rate is used where there is one; the default stands only where the record is silent,
-and each mark says which of the two it is.
+The law: a recorded rate is used where there is one; the default stands only where the record is silent at a time its
+own rhythm names, and each mark says which of the two it is. What is expected follows from the settlements before it
+alone: whoever plays minute by minute, each settlement known within ten minutes, meets the marks of the full record.
 """
 
 from __future__ import annotations
@@ -10,14 +11,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
-from core.clock import HOUR_MS, MINUTE_MS, ceil_to
+from core.clock import HOUR_MS, MINUTE_MS, floor_to
 from core.schema import FloatArray, IntArray
 
-__all__ = ["DEFAULT_INTERVAL_MS", "PATIENCE_MS", "FundingMarks", "funding_frontier", "funding_marks", "no_marks"]
+__all__ = [
+    "DEFAULT_INTERVAL_MS",
+    "PATIENCE_MS",
+    "FundingMarks",
+    "funding_frontier",
+    "funding_marks",
+    "next_settlement",
+    "no_marks",
+]
 
 DEFAULT_INTERVAL_MS = 8 * HOUR_MS  # 00, 08 and 16 UTC: the grid most exchanges settle on
 PATIENCE_MS = 10 * MINUTE_MS  # how long a settlement is waited for before the default is frozen in
+
+_RHYTHM = 3  # intervals the usual one is judged from: a hole is outvoted, a market that changed is soon followed
+_CONTEXT = 2 * (_RHYTHM + 1)  # rows that hold those settlements, were each of them stored twice
+_NEVER_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,14 +76,18 @@ def funding_marks(recorded: FloatArray, start_ms: int, end_ms: int, default_rate
     Returns
     -------
     FundingMarks
-        Inside the recorded span the recorded ones, and 00/08/16 UTC inside any hole larger than the usual
-        interval; outside the span 00/08/16 UTC.
+        The recorded ones, and the default at each time that was expected and stayed silent.
 
     Notes
     -----
+    After a settlement the next ones are expected at steps of the usual interval, the median of the last three (the
+    lower one of two; eight hours where there is only one settlement); before the first, at 00/08/16 UTC. One that
+    is recorded at an expected time or less than ten minutes after it stands at that time. Any other came unasked:
+    candles may have been played by the time it was known, so it stands ten minutes after its own time, when it is.
+
     Exchanges stamp a settlement some milliseconds late (up to 47 in Binance's history), so times are rounded
-    to the minute: a mark stamped 00:00:00.005 belongs to the candle of 00:00 and is not doubled by the grid.
-    The usual interval is the median one; of two rates in a minute the later one holds.
+    to the minute: a mark stamped 00:00:00.005 belongs to the candle of 00:00. Of two rates in a minute the later
+    one holds.
 
     Examples
     --------
@@ -77,15 +95,43 @@ def funding_marks(recorded: FloatArray, start_ms: int, end_ms: int, default_rate
     >>> marks.ts.tolist(), marks.rate_pct.tolist(), marks.recorded.tolist()
     ([0, 28800000, 57600000], [0.01, 0.02, 0.01], [False, True, False])
     """
-    known_ms, known_pct = _settlements(recorded)
-    grid_ms = np.arange(ceil_to(start_ms, DEFAULT_INTERVAL_MS), end_ms, DEFAULT_INTERVAL_MS, dtype=np.int64)
-    grid_ms = grid_ms[_is_silent(grid_ms, known_ms)]
-    inside = (known_ms >= start_ms) & (known_ms < end_ms)
-    ts = np.concatenate([known_ms[inside], grid_ms])
-    rate_pct = np.concatenate([known_pct[inside], np.full(len(grid_ms), default_rate_pct)])
-    is_recorded = np.concatenate([np.ones(int(inside.sum()), dtype=np.bool_), np.zeros(len(grid_ms), dtype=np.bool_)])
-    order = np.argsort(ts, kind="stable")
-    return FundingMarks(ts[order], rate_pct[order], is_recorded[order])
+    known_ms, known_pct = _settlements(recorded, start_ms, end_ms)
+    first_ms = min([start_ms, *known_ms[:1].tolist()])
+    from_ms = np.append(floor_to(first_ms - 1, DEFAULT_INTERVAL_MS), known_ms)  # what the next ones are counted from
+    step_ms = np.append(DEFAULT_INTERVAL_MS, _usual_intervals_ms(known_ms))
+    steps, late_ms = np.divmod(known_ms - from_ms[:-1], step_ms[:-1])
+    is_expected = (steps > 0) & (late_ms < PATIENCE_MS)
+    paid_ms = np.where(is_expected, known_ms - late_ms, known_ms + PATIENCE_MS)
+    silent = np.append(steps - is_expected, max(0, end_ms - 1 - int(from_ms[-1])) // step_ms[-1])
+    silent_ms = _steps_on(from_ms, step_ms, silent, start_ms)
+    # Of two at the same time the recorded one comes first here, and holds.
+    ts, place = np.unique(np.concatenate([paid_ms, silent_ms]), return_index=True)
+    inside = (ts >= start_ms) & (ts < end_ms)
+    ts, place = ts[inside], place[inside]
+    rate_pct = np.append(known_pct, np.full(len(silent_ms), default_rate_pct))
+    return FundingMarks(ts, rate_pct[place], place < len(known_ms))
+
+
+def next_settlement(recorded: FloatArray, after_ms: int) -> int:
+    """Return the first settlement after a time that nothing is recorded of and that is to be expected, UTC ms.
+
+    Parameters
+    ----------
+    recorded : float64 array, shape (n, 2)
+        Settlements known so far: time in UTC ms and rate as a fraction.
+    after_ms : int
+        UTC ms.
+
+    Examples
+    --------
+    >>> next_settlement(np.array([[14_400_000.0, 0.0001]]), 50_000_000)
+    72000000
+    """
+    known_ms, _ = _settlements(recorded, _NEVER_MS, _NEVER_MS)
+    from_ms, step_ms = 0, DEFAULT_INTERVAL_MS
+    if len(known_ms):
+        from_ms, step_ms = int(known_ms[-1]), int(_usual_intervals_ms(known_ms)[-1])
+    return from_ms + (max(after_ms - from_ms, 0) // step_ms + 1) * step_ms
 
 
 def funding_frontier(recorded: FloatArray, now_ms: int, candle_frontier_ms: int) -> int:
@@ -101,13 +147,8 @@ def funding_frontier(recorded: FloatArray, now_ms: int, candle_frontier_ms: int)
     Returns
     -------
     int
-        The earlier of the candles' frontier and the next settlement nothing is recorded of, which is waited
-        for until 10 minutes after its time; from then on the default holds for it.
-
-    Notes
-    -----
-    The next settlement is the earlier of the 00/08/16 UTC grid and one usual interval after the last
-    recorded one, so that a market that settles every four hours is waited for as well.
+        The earlier of the candles' frontier and the next settlement that is expected, which is waited for until
+        10 minutes after its time; from then on the default holds for it.
 
     Examples
     --------
@@ -115,37 +156,34 @@ def funding_frontier(recorded: FloatArray, now_ms: int, candle_frontier_ms: int)
     >>> funding_frontier(last, 28_900_000, 28_860_000), funding_frontier(last, 29_400_000, 29_340_000)
     (28800000, 29340000)
     """
-    known_ms, _ = _settlements(recorded)
-    past_ms = now_ms - PATIENCE_MS
-    if len(known_ms):
-        last_ms = int(known_ms[-1])
-        expected_ms = last_ms + _usual_interval_ms(known_ms)
-        past_ms = max(past_ms, last_ms)
-        if expected_ms > past_ms:
-            candle_frontier_ms = min(candle_frontier_ms, expected_ms)
-    return min(candle_frontier_ms, ceil_to(past_ms + 1, DEFAULT_INTERVAL_MS))
+    return min(candle_frontier_ms, next_settlement(recorded, now_ms - PATIENCE_MS))
 
 
-def _settlements(recorded: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return times on the minute, increasing, and rates in percent."""
+def _settlements(recorded: FloatArray, start_ms: int, end_ms: int) -> tuple[IntArray, FloatArray]:
+    """Return times on the minute, increasing, and rates in percent: those that bear on a stretch, or more."""
     table = np.asarray(recorded, dtype=np.float64).reshape(-1, 2)
-    table = table[np.argsort(table[:, 0], kind="stable")]
+    if (table[1:, 0] < table[:-1, 0]).any():
+        table = table[np.argsort(table[:, 0], kind="stable")]
+    reach_ms = PATIENCE_MS + MINUTE_MS
+    first, last = np.searchsorted(table[:, 0], [start_ms - reach_ms, end_ms + reach_ms])
+    table = table[max(0, first - _CONTEXT) : last]
     ts = (table[:, 0].astype(np.int64) + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     last_of_minute = np.append(ts[1:] != ts[:-1], True)[: len(ts)]
     return ts[last_of_minute], 100.0 * table[last_of_minute, 1]
 
 
-def _usual_interval_ms(known_ms: IntArray) -> int:
-    return int(np.median(np.diff(known_ms))) if len(known_ms) > 1 else DEFAULT_INTERVAL_MS
+def _usual_intervals_ms(known_ms: IntArray) -> IntArray:
+    """Return the usual interval as of each settlement."""
+    # Put before the first, these make the median of one interval that one, of two the lower, of none the default.
+    intervals = np.concatenate([[DEFAULT_INTERVAL_MS, _NEVER_MS, 0], np.diff(known_ms)])
+    usual: IntArray = np.sort(sliding_window_view(intervals, _RHYTHM), axis=1)[: len(known_ms), _RHYTHM // 2]
+    return usual
 
 
-def _is_silent(grid_ms: IntArray, known_ms: IntArray) -> npt.NDArray[np.bool_]:
-    """Say of each grid time whether the record says nothing about it: outside the span, or inside a hole."""
-    if not len(known_ms):
-        return np.ones(len(grid_ms), dtype=np.bool_)
-    after = np.searchsorted(known_ms, grid_ms)
-    before = np.searchsorted(known_ms, grid_ms, side="right") - 1
-    outside = (after == len(known_ms)) | (before < 0)
-    width_ms = known_ms[np.minimum(after, len(known_ms) - 1)] - known_ms[np.maximum(before, 0)]
-    silent: npt.NDArray[np.bool_] = outside | (width_ms > _usual_interval_ms(known_ms))
-    return silent
+def _steps_on(from_ms: IntArray, step_ms: IntArray, last: IntArray, start_ms: int) -> IntArray:
+    """Return the times from `start_ms` on that lie one to `last` steps behind each of `from_ms`."""
+    first = np.maximum(1, -((from_ms - start_ms) // step_ms))
+    count = np.maximum(0, last - first + 1)
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    times: IntArray = np.repeat(from_ms + first * step_ms, count) + within * np.repeat(step_ms, count)
+    return times

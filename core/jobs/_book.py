@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from core import plugins
-from core.clock import DAY_MS, MINUTE_MS, ceil_to
+from core.clock import DAY_MS, MINUTE_MS
 from core.execution import book, identity
 from core.execution.costs import CostModel
-from core.execution.funding import DEFAULT_INTERVAL_MS, FundingMarks, funding_frontier, funding_marks, no_marks
+from core.execution.funding import FundingMarks, funding_frontier, funding_marks, no_marks
 from core.execution.rules import ExecutionRules
 from core.execution.runs import Run
 from core.jobs._desk import Desk
@@ -112,8 +112,8 @@ def playable(desk: Desk, symbols: Iterable[str], now_ms: int) -> dict[str, int]:
             frontier = marks.get((symbol, base), Marks()).frontier_ms or 0
             to_ms[symbol] = frontier
             if perpetual(symbol):
-                recorded = desk.reader.funding(desk.exchange, symbol, frontier - FUNDING_LOOK_BACK_MS)
-                if len(recorded):
+                recorded = desk.reader.funding(desk.exchange, symbol)
+                if len(recorded) and recorded[-1, 0] >= frontier - FUNDING_LOOK_BACK_MS:
                     to_ms[symbol] = funding_frontier(recorded, now_ms, frontier)
     return to_ms
 
@@ -203,11 +203,6 @@ def run_of(desk: Desk, symbol: str, from_ms: int, to_ms: int, costs: CostModel, 
 
 
 def _marks(desk: Desk, symbol: str, start_ms: int, end_ms: int, costs: CostModel) -> FundingMarks:
-    # Most minutes hold no settlement: none on the grid, none on record, give or take the minute they are rounded to.
-    if ceil_to(start_ms, DEFAULT_INTERVAL_MS) >= end_ms and not len(
-        desk.reader.funding(desk.exchange, symbol, start_ms - MINUTE_MS, end_ms + MINUTE_MS)
-    ):
-        return no_marks()
     return funding_marks(desk.reader.funding(desk.exchange, symbol), start_ms, end_ms, costs.funding_rate_pct)
 
 

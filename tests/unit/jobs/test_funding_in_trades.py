@@ -34,8 +34,9 @@ async def play_to(desk: Desk, to_ms: int) -> None:
         await cycle.run(desk, now_ms)
 
 
-def test_live_equals_retro_with_recorded_rates(tmp_path: Path) -> None:
-    live = desk_on_tape(tmp_path / "live", RATES, step_min=60)
+@pytest.mark.parametrize("hours", [0, -4], ids=["at 00, 08 and 16", "at 04, 12 and 20"])
+def test_live_equals_retro_with_recorded_rates(tmp_path: Path, hours: int) -> None:
+    live = desk_on_tape(tmp_path / "live", np.add(RATES, [hours * HOUR_MS, 0.0]), step_min=30)
     play(live)
     first_ms = int(live.reader.signals()["decided_ms"].min()) - 1
     again = open_desk(tmp_path / "retro", setups=WIDE)
