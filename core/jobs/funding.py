@@ -15,6 +15,7 @@ import numpy as np
 
 from core.clock import HOUR_MS, MINUTE_MS, monotonic_s
 from core.errors import CredentialsError, MarketError
+from core.execution.funding import next_settlement
 from core.ingest.breaker import Board, breakers_key
 from core.jobs._desk import Desk, Report, by_reason
 from core.jobs._series import history_start
@@ -22,9 +23,9 @@ from core.schema import FloatArray, perpetual
 
 __all__ = ["run"]
 
-USUAL_INTERVAL_MS = 8 * HOUR_MS  # 00, 08 and 16 UTC, until two settlements show another rhythm
+LONGEST_MS = 8 * HOUR_MS  # after a settlement; a market that settles more rarely is asked in vain
 PAGE = 1_000
-ASK_AGAIN_MS = (MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS)  # while a due settlement is not out yet
+ASK_AGAIN_MS = (MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS, 2 * MINUTE_MS, HOUR_MS)  # while one is not out; trades wait ten
 FAILURES_A_MINUTE = 15  # in a row, one a cycle; then as rarely as one that is not out yet
 AT_ONCE = 16  # symbols under way at a time
 BEGIN_S = 8.0  # after this long nobody else is begun with; the next cycle goes on with them
@@ -71,17 +72,19 @@ async def run(desk: Desk, now_ms: int) -> Report:
     count = 0
     with desk.writer.transaction():
         for symbol, rows in found:
-            if isinstance(rows, str):
-                problems.append((symbol, rows))
-                _fail(memory, symbol, now_ms)
-            elif rows is None:
-                memory.without.add(symbol)
-            elif not len(rows):
-                _put_off(memory, symbol, now_ms)
-            else:
+            if isinstance(rows, np.ndarray) and len(rows):
                 desk.writer.put_funding(desk.exchange, symbol, rows)
                 count += len(rows)
-                _settle(memory, symbol, rows)
+    for symbol, rows in found:
+        if isinstance(rows, str):
+            problems.append((symbol, rows))
+            _fail(desk, memory, symbol, now_ms)
+        elif rows is None:
+            memory.without.add(symbol)
+        elif not len(rows):
+            _put_off(desk, memory, symbol, now_ms)
+        else:
+            _settle(desk, memory, symbol)
     lines = tuple(by_reason(problems))
     return Report("funding", not lines, {"settlements": count}, lines, MarketError.exit_code)
 
@@ -98,14 +101,10 @@ def _is_due(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> bool:
     if symbol in memory.without:
         return False
     if symbol not in memory.due_ms:
-        # A month of settlements shows the rhythm and where the record ends.
-        known = desk.reader.funding(desk.exchange, symbol, now_ms - 30 * 24 * HOUR_MS)
-        memory.due_ms[symbol] = 0
-        if len(known):
-            _settle(memory, symbol, known)
+        _settle(desk, memory, symbol)
     due_ms = memory.due_ms[symbol]
     # A settlement planned further ahead than any was planned by a clock that was wrong.
-    return now_ms >= due_ms or due_ms > now_ms + 2 * USUAL_INTERVAL_MS
+    return now_ms >= due_ms or due_ms > now_ms + 2 * LONGEST_MS
 
 
 async def _fetch_all(
@@ -136,24 +135,26 @@ async def _fetch(desk: Desk, memory: Memory, symbol: str, start_ms: int) -> Floa
     return None if rows is None else rows[(rows[:, 0] >= since_ms) & np.isfinite(rows).all(axis=1)]
 
 
-def _settle(memory: Memory, symbol: str, rows: FloatArray) -> None:
-    """Set the next settlement by the rhythm of the last two; one that is past already is asked for at once."""
-    ts = rows[:, 0].astype(np.int64)
-    before_ms = int(ts[-2]) if len(ts) > 1 else memory.last_ms.get(symbol)
-    interval_ms = USUAL_INTERVAL_MS if before_ms is None else min(int(ts[-1]) - before_ms, USUAL_INTERVAL_MS)
-    memory.last_ms[symbol] = int(ts[-1])
-    memory.due_ms[symbol] = int(ts[-1]) + max(interval_ms, MINUTE_MS)
-    memory.asked[symbol] = memory.failed[symbol] = 0
+def _settle(desk: Desk, memory: Memory, symbol: str) -> None:
+    """Set the next settlement by the rhythm of the record; one that is past already is asked for at once."""
+    known = desk.reader.funding(desk.exchange, symbol)
+    memory.due_ms[symbol] = memory.asked[symbol] = memory.failed[symbol] = 0
+    if len(known):
+        last_ms = memory.last_ms[symbol] = int(known[-1, 0])
+        memory.due_ms[symbol] = min(next_settlement(known, last_ms), last_ms + LONGEST_MS)
 
 
-def _fail(memory: Memory, symbol: str, now_ms: int) -> None:
+def _fail(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> None:
     """Ask again the next cycle for a while: trades wait for a settlement, and what failed may be out already."""
     memory.failed[symbol] = memory.failed.get(symbol, 0) + 1
     if memory.failed[symbol] > FAILURES_A_MINUTE:
-        _put_off(memory, symbol, now_ms)
+        _put_off(desk, memory, symbol, now_ms)
 
 
-def _put_off(memory: Memory, symbol: str, now_ms: int) -> None:
+def _put_off(desk: Desk, memory: Memory, symbol: str, now_ms: int) -> None:
+    """Ask ever more rarely, until the next settlement is due: trades wait for that one as for the first."""
     tries = memory.asked.get(symbol, 0)
-    memory.asked[symbol] = tries + 1
-    memory.due_ms[symbol] = now_ms + ASK_AGAIN_MS[min(tries, len(ASK_AGAIN_MS) - 1)]
+    again_ms = now_ms + ASK_AGAIN_MS[min(tries, len(ASK_AGAIN_MS) - 1)]
+    expected_ms = next_settlement(desk.reader.funding(desk.exchange, symbol), now_ms)
+    memory.asked[symbol] = tries + 1 if again_ms < expected_ms else 0
+    memory.due_ms[symbol] = min(again_ms, expected_ms)

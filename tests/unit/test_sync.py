@@ -812,6 +812,27 @@ async def test_a_settlement_that_is_late_is_asked_for_ever_more_rarely(writer: W
     assert len(desk.reader.funding("fake", BTC)) == 3
 
 
+async def test_after_one_that_never_came_the_next_settlement_is_asked_for_in_time(
+    writer: Writer, config: Config
+) -> None:
+    market = FakeMarket()
+    market.rates[BTC] = settlements(4, 12, 28)
+    market.rates[BTC][-1, 0] += 8 * MINUTE_MS  # out eight minutes late
+    desk = desk_on(market, writer, config)
+    for minute in range(13 * 60, 28 * 60 + 10):
+        await funding_at(desk, minute / 60)
+    assert len(desk.reader.funding("fake", BTC)) == 3
+
+
+async def test_a_hole_in_the_record_delays_no_settlement(writer: Writer, config: Config) -> None:
+    market = FakeMarket()
+    market.rates[BTC] = settlements(0, 4, 8, 16, 20)
+    desk = desk_on(market, writer, config)
+    await funding_at(desk, 17)
+    await funding_at(desk, 20)
+    assert len(desk.reader.funding("fake", BTC)) == 5
+
+
 async def test_a_market_without_funding_history_is_asked_once_and_spot_never(writer: Writer, config: Config) -> None:
     market = FakeMarket((BTC, "BTC/USDT"))
     desk = desk_on(market, writer, config)
