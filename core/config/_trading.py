@@ -167,5 +167,5 @@ class Execution(Section):
     trail: Trail = Trail()
     max_hold_candles: int = key(96, "Longest holding; 0 is no limit.", "candles", ge=0, le=100_000)
     funding_rate_pct: float = key(
-        0.01, "Paid where no recorded rate exists; perpetuals only.", "percent per 8 h", ge=-5, le=5
+        0.01, "Paid where no recorded rate exists; perpetuals only.", "percent per settlement", ge=-5, le=5
     )
