@@ -18,10 +18,7 @@ from core.store.reader import Reader
 if TYPE_CHECKING:
     from core.adapters.markets.replay import Tape
 
-__all__ = ["TAPES", "check_market", "offline_market", "open_market", "recorded_as"]
-
-TAPES = ("replay", "synthetic")
-"""Values of `exchange.id` that name no exchange."""
+__all__ = ["check_market", "offline_market", "open_market", "recorded_as"]
 
 
 def open_market(config: Config, reader: Reader) -> Market:
@@ -68,7 +65,7 @@ def open_market(config: Config, reader: Reader) -> Market:
 
 def check_market(config: Config) -> None:
     """Raise `ConfigError` where `exchange.id` names no market."""
-    if config.exchange.id not in TAPES:
+    if not config.exchange.is_tape:
         from core.adapters.markets.ccxt import require_known
 
         require_known(config.exchange.id)
@@ -82,7 +79,7 @@ def offline_market(config: Config, exchange: str = "", reader: Reader | None = N
     from core.adapters.markets.offline import OfflineMarket
 
     name = exchange or recorded_as(config)
-    at_ms = _played_ms(reader, name) if reader and config.exchange.id in TAPES else None
+    at_ms = _played_ms(reader, name) if reader and config.exchange.is_tape else None
     return OfflineMarket(name, synthetic=config.exchange.id == "synthetic", at_ms=at_ms or None)
 
 

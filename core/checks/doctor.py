@@ -130,8 +130,7 @@ async def _exchange(patient: Patient) -> list[Line]:
     """Ask the exchange for its symbols and its time."""
     market, config = patient.market, patient.config
     if market is None:
-        is_tape = config.exchange.id in ("replay", "synthetic")
-        why = "a tape: there is nobody to ask" if is_tape else "not asked (--offline)"
+        why = "a tape: there is nobody to ask" if config.exchange.is_tape else "not asked (--offline)"
         return [ok("exchange", f"{config.exchange.id}: {why}")]
     began_s = monotonic_s()
     try:

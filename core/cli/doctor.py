@@ -41,7 +41,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 async def _examined(arguments: argparse.Namespace, config: Config) -> list[Line]:
     reader = Reader(Path(config.app.db_path))
-    is_tape = config.exchange.id in ("replay", "synthetic")
+    is_tape = config.exchange.is_tape
     # A tape is not laid out only to be asked for its time.
     market, told = (None, []) if arguments.offline or is_tape else _market(config, reader)
     notifiers = {} if arguments.offline else app.open_notifiers(config)

@@ -87,7 +87,7 @@ def thresholds(arguments: argparse.Namespace) -> int:
 
 def _is_live(desk: Desk) -> bool:
     """Say whether the market goes on while a command works: another process may be deciding its closes meanwhile."""
-    return desk.config.exchange.id not in ("replay", "synthetic")
+    return not desk.config.exchange.is_tape
 
 
 def _on_desk(arguments: argparse.Namespace, work: Callable[[Desk, int], Awaitable[Report]]) -> int:

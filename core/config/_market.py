@@ -174,6 +174,11 @@ class Exchange(Section):
     replay: Replay = Replay()
     synthetic: Synthetic = Synthetic()
 
+    @property
+    def is_tape(self) -> bool:
+        """Whether `id` names candles that are played instead of an exchange."""
+        return self.id in ("replay", "synthetic")
+
 
 class Resample(Section):
     """How derived candles are kept up to date."""

@@ -44,7 +44,6 @@ __all__ = [
 
 _KEPT_S = 600  # an answer nobody asks for any more leaves memory after this many seconds
 _LISTED_COLUMNS = [name for name in SIGNALS if name not in ("plan", "rationale")]
-TAPES = ("replay", "synthetic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Source:
     @property
     def tape(self) -> bool:
         """Whether the configured market plays a tape, whose clock is not the wall's."""
-        return self.config is not None and self.config.exchange.id in TAPES
+        return self.config is not None and self.config.exchange.is_tape
 
     @property
     def first_symbol(self) -> str:
